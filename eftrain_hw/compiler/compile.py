@@ -1,0 +1,146 @@
+"""Network, configuration and batch to a program for a device."""
+
+from ..config import AcceleratorConfig
+from . import nn, optim, passes
+from .lower import lower
+from .program import LINE_BYTES, ConvOp, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+
+__all__ = ["compile_network"]
+
+GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
+
+
+def compile_network(network, config, *, batch_size, loss, optimizer):
+    """Compile `network` into layer programs for training and inference.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+    config : AcceleratorConfig
+    batch_size : int
+        Images of one training step, 1 to 4096.
+    loss : nn.CrossEntropyLoss
+    optimizer : optim.SGD
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the layer or field, what was given and what is allowed.
+    """
+    for name, value, kind in (
+        ("network", network, nn.Sequential),
+        ("config", config, AcceleratorConfig),
+        ("loss", loss, nn.CrossEntropyLoss),
+        ("optimizer", optimizer, optim.SGD),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"compile_network: {name} must be {kind.__name__}, not {value!r}")
+    if not isinstance(batch_size, int) or not 1 <= batch_size <= 4096:
+        raise ValueError(f"compile_network: batch_size must be 1 to 4096, not {batch_size!r}")
+    ops, tensors = lower(network, config, batch_size)
+    _check_limits(config, ops)
+    program = Program(
+        config=config,
+        network=network,
+        loss=loss,
+        optimizer=optimizer,
+        batch_size=batch_size,
+        ops=ops,
+        tensors=tensors,
+        logits=ops[-1].logits,
+    )
+    end = _allocate(tensors.values())
+    _emit(program)
+    for name, descriptors in program.descriptors.items():
+        limit = config.descriptor_words // 2
+        for descriptor in descriptors:
+            size = len(descriptor.words())
+            if size > limit:
+                raise ValueError(
+                    f"{program.tags[descriptor.tag]}: the descriptor takes {size} words; the"
+                    f" configuration's descriptor_words // 2 must be at least that, not {limit}"
+                )
+        spec = TensorSpec(f"program.{name}", "program", "words", program.words(name).shape, config.format)
+        end = _place(spec, end)
+        program.addresses[name] = spec.address
+        tensors[spec.name] = spec
+    program.memory_bytes = end
+    if end > 1 << config.address_bits:
+        raise ValueError(f"the network takes {end} bytes; addresses have {config.address_bits} bits")
+    return program
+
+
+def _check_limits(config, ops):
+    for op in ops:
+        if isinstance(op, PoolOp):
+            beats = op.in_shape[2] * op.kernel[0] * config.beats_per_vector
+            if beats > config.pool_words // 2:
+                raise ValueError(
+                    f"{op.name}: {op.kernel[0]} rows of {op.in_shape[2]} columns take {beats} words;"
+                    f" the configuration's pool_words // 2 must be at least that, not"
+                    f" {config.pool_words // 2}"
+                )
+        elif isinstance(op, LossOp) and op.classes > config.loss_words:
+            raise ValueError(
+                f"{op.name}: {op.classes} classes; the configuration's loss_words must be at least"
+                f" that, not {config.loss_words}"
+            )
+
+
+def _place(spec, start):
+    spec.address = start
+    end = start + -(-spec.nbytes // LINE_BYTES) * LINE_BYTES + GUARD
+    if spec.has_exponents:
+        spec.exponent_address = end
+        end += -(-spec.exponent_nbytes // LINE_BYTES) * LINE_BYTES + GUARD
+    return end
+
+
+def _allocate(specs):
+    end = GUARD
+    for spec in specs:
+        end = _place(spec, end)
+    return end
+
+
+def _emit(program):
+    config, batch, tensors = program.config, program.batch_size, program.tensors
+    forward, train = [], []
+
+    def emit(target, make, name, *arguments):
+        tag = len(program.tags)
+        program.tags[tag] = name
+        result = make(*arguments, tag)
+        descriptor, tiling = (result[0], result[1]) if isinstance(result, tuple) else (result, None)
+        target.append(descriptor)
+        program.schedule.append((name, tiling))
+
+    for op in program.ops:
+        if isinstance(op, ConvOp):
+            emit(forward, passes.forward_descriptor, f"{op.name} forward", config, op, batch, tensors)
+        elif isinstance(op, PoolOp):
+            emit(forward, passes.pool_forward_descriptor, f"{op.name} forward", config, op, batch, tensors)
+        else:
+            emit(train, passes.loss_descriptor, "loss", config, op, batch, tensors)
+    for op in reversed(program.ops[:-1]):
+        if isinstance(op, PoolOp):
+            if op.input_gradient:
+                emit(train, passes.pool_backward_descriptor, f"{op.name} backward", config, op, batch, tensors)
+            continue
+        if op.input_gradient:
+            emit(train, passes.backward_descriptor, f"{op.name} backward", config, op, batch, tensors)
+        emit(train, passes.weight_gradient_descriptor, f"{op.name} weight gradient", config, op, batch, tensors)
+        update = UpdateOp(op.name, op.key, op.bias)
+        emit(train, passes.update_descriptor, f"{op.name} update", config, update, tensors)
+    program.descriptors = {"train": _ended(forward + train), "infer": _ended(forward)}
+
+
+def _ended(descriptors):
+    """The same descriptors, the last one marked."""
+    from dataclasses import replace
+
+    return [*descriptors[:-1], replace(descriptors[-1], last=True)]

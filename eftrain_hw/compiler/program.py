@@ -1,0 +1,251 @@
+"""What the compiler hands to a device: operations, tensors and linked layer programs."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from math import prod
+
+import numpy as np
+
+from ..config import AcceleratorConfig
+from ..formats import Blocked, block_channels, format_named
+from .fold import fold_input
+
+__all__ = ["ConvOp", "LossOp", "PoolOp", "Program", "TensorSpec", "UpdateOp"]
+
+LINE_BYTES = 64
+
+
+@dataclass
+class TensorSpec:
+    """Where and how a tensor lies in DRAM.
+
+    Members
+    -------
+    name : str
+    kind : str
+        "activation", "gradient", "weight", "master", "momentum", "weight_gradient", "index",
+        "logits", "labels", "loss" (one fp32 an image, padded to a line, then the batch's) or
+        "program".
+    storage : str
+        "blocked" (elements and exponents of the compute format), "fp32", "bytes" or "words".
+    shape : tuple
+        All axes; the last is `lanes` except for labels, losses and programs.
+    address, exponent_address : int
+        Byte offsets from the base of the memory; the latter None without exponents.
+    nbytes : int
+        Bytes of the elements.
+    """
+
+    name: str
+    kind: str
+    storage: str
+    shape: tuple
+    format: str
+    address: int = None
+    exponent_address: int = None
+
+    _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
+
+    @property
+    def has_exponents(self):
+        return self.storage == "blocked" and format_named(self.format).exponent_bits > 0
+
+    @property
+    def dtype(self):
+        if self.storage == "blocked":
+            return format_named(self.format).element_dtype
+        return np.dtype(self._DTYPES[self.storage])
+
+    @property
+    def nbytes(self):
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def exponent_nbytes(self):
+        return prod(self.shape[:-1]) if self.has_exponents else 0
+
+    def from_bytes(self, elements, exponents=None):
+        """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""
+        array = np.frombuffer(elements, self.dtype).reshape(self.shape).copy()
+        if self.storage != "blocked":
+            return array
+        if exponents is not None:
+            exponents = np.frombuffer(exponents, np.uint8).reshape(self.shape[:-1]).copy()
+        return Blocked(format_named(self.format), array, exponents)
+
+    def to_bytes(self, value):
+        """(element bytes, exponent bytes or None) of a value that `from_bytes` would return."""
+        elements = value.elements if self.storage == "blocked" else value
+        elements = np.ascontiguousarray(elements, self.dtype)
+        if elements.shape != tuple(self.shape):
+            raise ValueError(f"tensor {self.name} must have shape {self.shape}, not {elements.shape}")
+        exponents = None
+        if self.has_exponents:
+            exponents = np.ascontiguousarray(value.exponents, np.uint8).tobytes()
+        return elements.tobytes(), exponents
+
+
+@dataclass
+class ConvOp:
+    """A convolution, or a Linear layer as a 1x1 convolution on a 1x1 map.
+
+    Members
+    -------
+    name : str
+        What errors and counters say, such as "0.Conv2d".
+    x, y : str
+        Names of the input and output tensors; gradients are "d" + those.
+    key : str
+        Prefix of the parameters, such as "0": tensors "0.weight", "0.weight.master",
+        "0.weight.momentum", "0.weight.gradient", "0.bias", "0.bias.momentum", "0.bias.gradient".
+    in_shape, out_shape : (int, int, int)
+        Channel blocks, height, width.
+    kernel, stride, padding : (int, int)
+    bias, relu, raw : bool
+        `raw`: the output is stored as fp32 (logits).
+    mask : bool
+        The input came out of a ReLU, whose mask the input gradient takes.
+    input_gradient : bool
+        False for the first layer.
+    split : (int, int, int)
+        Images, row ranges and column ranges over the lanes in the weight gradient.
+    weight_shape : tuple
+        PyTorch's shape.
+    flattened : (int, int, int) or None
+        Channels, height and width of the map that a Linear layer sees flattened.
+    folded : dict or None
+        kernel, stride and padding of a first layer whose taps are folded into the lanes: it is a
+        1x1 convolution here, and the host folds the input (`compiler.fold`).
+    """
+
+    name: str
+    x: str
+    y: str
+    key: str
+    in_shape: tuple
+    out_shape: tuple
+    kernel: tuple
+    stride: tuple
+    padding: tuple
+    bias: bool
+    weight_shape: tuple
+    relu: bool = False
+    raw: bool = False
+    mask: bool = False
+    input_gradient: bool = True
+    split: tuple = None
+    flattened: tuple = None
+    folded: dict = None
+
+
+@dataclass
+class PoolOp:
+    """Max pooling, kernel = stride; a ReLU on either side is fused.
+
+    Members as ConvOp; `index` is the tensor of winners.
+    """
+
+    name: str
+    x: str
+    y: str
+    index: str
+    in_shape: tuple
+    out_shape: tuple
+    kernel: tuple
+    relu: bool = False
+    input_gradient: bool = True
+
+
+@dataclass
+class LossOp:
+    """Softmax cross-entropy of fp32 logits."""
+
+    name: str
+    logits: str
+    gradient: str
+    classes: int
+
+
+@dataclass
+class UpdateOp:
+    """SGD of one layer's parameters."""
+
+    name: str
+    key: str
+    bias: bool
+
+
+@dataclass
+class Program:
+    """A compiled network.
+
+    Members
+    -------
+    network, loss, optimizer :
+        What was compiled.
+    batch_size : int
+    ops : list
+        ConvOp and PoolOp in forward order, then LossOp.
+    tensors : dict
+        TensorSpec by name; "x" is the input, "labels", "loss", and the logits' name is `logits`.
+    descriptors : dict
+        "train" and "infer": lists of sequencer descriptors, addresses relative to 0.
+    addresses : dict
+        Byte offset of each program.
+    tags : dict
+        Descriptor tag to a name such as "0.Conv2d forward".
+    memory_bytes : int
+        DRAM that everything takes, from offset 0.
+    schedule : list
+        The compiler's tile choices and cycle estimates, one for each descriptor of "train".
+    """
+
+    config: AcceleratorConfig
+    network: object
+    loss: object
+    optimizer: object
+    batch_size: int
+    ops: list
+    tensors: dict
+    logits: str
+    descriptors: dict = field(default_factory=dict)
+    addresses: dict = field(default_factory=dict)
+    tags: dict = field(default_factory=dict)
+    memory_bytes: int = 0
+    schedule: list = field(default_factory=list)
+
+    @property
+    def classes(self):
+        """Outputs of the network."""
+        return self.ops[-1].classes
+
+    def encode_input(self, x):
+        """float32 images (N, *input_shape), N <= batch_size, as the tensor "x": missing ones are 0."""
+        spec = self.tensors["x"]
+        batch = np.zeros((self.batch_size, *self.network.input_shape), np.float32)
+        batch[: len(x)] = x
+        maps = batch.reshape(*batch.shape, *(1,) * (4 - batch.ndim))
+        folded = getattr(self.ops[0], "folded", None)
+        if folded:
+            maps = fold_input(maps, **folded)
+        return Blocked.encode(format_named(spec.format), block_channels(maps, self.config.lanes))
+
+    def words(self, name, base=0):
+        """The words of a program for a memory that starts at byte address `base` (line aligned)."""
+        if base % LINE_BYTES:
+            raise ValueError(f"memory base must be a multiple of {LINE_BYTES}, not {base:#x}")
+        from ..sequencer.program_format import padded
+
+        words = []
+        for descriptor in self.descriptors[name]:
+            words += padded(descriptor.words(base_line=base // LINE_BYTES))
+        return np.array(words, np.uint32)
+
+    @property
+    def fingerprint(self):
+        """Hash of the network's layers and parameter shapes: what a checkpoint must match."""
+        text = json.dumps(
+            [repr(layer) for layer in self.network] + [list(self.network.input_shape)]
+        )
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

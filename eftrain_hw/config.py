@@ -1,0 +1,248 @@
+"""The one description of an accelerator: every generator, model and driver derives from it."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+
+__all__ = ["AcceleratorConfig", "PRESETS"]
+
+_LANES = (4, 8, 16, 32)
+_FORMATS = {"bfp8": 1, "fp32": 4}  # element bytes
+_PROTOCOLS = {"axi4": 256, "axi3": 16}  # longest burst, in beats
+
+PRESETS = {
+    "pynq-z2": {},
+    "pynq-z2-32x16": {"rows": 32, "drain_lanes": 8},
+    "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
+    "sim-small": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
+}
+
+
+def _power_of_two(value):
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """Shape, number format, memories and ports of one accelerator.
+
+    Parameters
+    ----------
+    rows : int
+        Dot-product units of the PE array (Tm); even, 2 to 64.
+    lanes : int
+        Products that a row sums each cycle (Tn), and the channel block of every tensor in DRAM:
+        4, 8, 16 or 32.
+    format : str
+        Number format of activations, gradients and the compute copy of the weights: "bfp8" or
+        "fp32".
+    ports : int
+        AXI masters towards DRAM, each 64 bits wide: 1, 2 or 4.
+    axi : str
+        Bus protocol of the memory ports: "axi4" (bursts to 256 beats) or "axi3" (16 beats, WID).
+    max_burst_beats : int
+        Longest burst in 64-bit beats; a power of two, at least 2.
+    moving_words, stationary_words : int
+        Depth of one lane's bank in bus words; a power of two, at least 64. Half a bank is one
+        ping-pong slot.
+    accumulator_depth : int
+        Positions of one accumulator bank (there are two); a power of two, at least 32.
+    drain_lanes : int
+        Accumulator values read each cycle when a tile is drained; divides rows and lanes.
+    bias_depth : int
+        Output channels whose biases one ping-pong slot holds.
+    descriptor_words : int
+        On-chip descriptor memory, in 32-bit words; two descriptors of half that size overlap.
+    pool_words : int
+        Vector unit's line buffer, in bus words.
+    loss_words : int
+        Scratch of the loss unit: logits of the images that are handled together.
+    address_bits : int
+        Width of DRAM byte addresses: 32 to 40.
+    clock_hz : int
+        Clock that the design aims at.
+    """
+
+    rows: int = 16
+    lanes: int = 16
+    format: str = "bfp8"
+    ports: int = 2
+    axi: str = "axi4"
+    max_burst_beats: int = 64
+    moving_words: int = 512
+    stationary_words: int = 512
+    accumulator_depth: int = 512
+    drain_lanes: int = 4
+    bias_depth: int = 256
+    descriptor_words: int = 2048
+    pool_words: int = 1024
+    loss_words: int = 1024
+    address_bits: int = 32
+    clock_hz: int = 125_000_000
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, field.type) or isinstance(value, bool):
+                raise TypeError(
+                    f"AcceleratorConfig.{field.name} must be {field.type.__name__}, not {value!r}"
+                )
+
+        def require(name, rule, holds):
+            if not holds:
+                raise ValueError(
+                    f"AcceleratorConfig.{name} must be {rule}, not {getattr(self, name)!r}"
+                )
+
+        require("rows", "even, 2 to 64", self.rows % 2 == 0 and 2 <= self.rows <= 64)
+        require("lanes", f"one of {_LANES}", self.lanes in _LANES)
+        require("format", f"one of {tuple(_FORMATS)}", self.format in _FORMATS)
+        require("ports", "1, 2 or 4", self.ports in (1, 2, 4))
+        require("axi", f"one of {tuple(_PROTOCOLS)}", self.axi in _PROTOCOLS)
+        longest = _PROTOCOLS.get(self.axi, 0)
+        require(
+            "max_burst_beats",
+            f"a power of two, 2 to 256 ({self.axi}: 16 beats are used where fewer are allowed)",
+            _power_of_two(self.max_burst_beats) and 2 <= self.max_burst_beats <= 256,
+        )
+        if self.max_burst_beats > longest:
+            object.__setattr__(self, "max_burst_beats", longest)
+        for name, least in (
+            ("moving_words", 64),
+            ("stationary_words", 64),
+            ("accumulator_depth", 32),
+            ("bias_depth", 32),
+            ("descriptor_words", 256),
+            ("pool_words", 64),
+            ("loss_words", 64),
+        ):
+            value = getattr(self, name)
+            require(
+                name,
+                f"a power of two, {least} to 65536",
+                _power_of_two(value) and least <= value <= 65536,
+            )
+        require(
+            "drain_lanes",
+            f"a power of two that divides rows ({self.rows}) and lanes ({self.lanes})",
+            _power_of_two(self.drain_lanes)
+            and self.rows % self.drain_lanes == 0
+            and self.lanes % self.drain_lanes == 0,
+        )
+        require("address_bits", "32 to 40", 32 <= self.address_bits <= 40)
+        require("clock_hz", "1 MHz to 1 GHz", 10**6 <= self.clock_hz <= 10**9)
+
+    @classmethod
+    def preset(cls, name):
+        """Configuration of a board or of a test bench by name; ValueError lists the names."""
+        if name not in PRESETS:
+            raise ValueError(
+                f"configuration preset must be one of {sorted(PRESETS)}, not {name!r}"
+            )
+        return cls(**PRESETS[name])
+
+    def replace(self, **changes):
+        """The same configuration with some fields changed, validated again.
+
+        `drain_lanes` shrinks to what divides the new rows and lanes unless it is given.
+        """
+        unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
+        if unknown:
+            allowed = ", ".join(field.name for field in dataclasses.fields(self))
+            raise ValueError(
+                f"AcceleratorConfig has no field {sorted(unknown)[0]!r}; the fields are {allowed}"
+            )
+        if "drain_lanes" not in changes:
+            drain, rows = self.drain_lanes, changes.get("rows", self.rows)
+            lanes = changes.get("lanes", self.lanes)
+            if isinstance(rows, int) and isinstance(lanes, int):
+                while drain > 1 and (rows % drain or lanes % drain):
+                    drain //= 2
+            changes["drain_lanes"] = drain
+        return dataclasses.replace(self, **changes)
+
+    # -- JSON and identity
+
+    def to_dict(self):
+        """The fields as plain Python values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values):
+        """The inverse of `to_dict`; fields that are left out keep their defaults."""
+        if not isinstance(values, dict):
+            raise TypeError(f"configuration must be a JSON object, not {values!r}")
+        return cls().replace(**values)
+
+    @classmethod
+    def load(cls, name_or_path):
+        """A preset's name, or the path of a JSON file with fields."""
+        if str(name_or_path) in PRESETS:
+            return cls.preset(str(name_or_path))
+        try:
+            with open(name_or_path, encoding="utf-8") as file:
+                return cls.from_dict(json.load(file))
+        except FileNotFoundError:
+            raise ValueError(
+                f"configuration must be a JSON file or one of {sorted(PRESETS)},"
+                f" not {str(name_or_path)!r}"
+            ) from None
+        except json.JSONDecodeError as error:
+            raise ValueError(f"configuration {name_or_path}: not JSON: {error}") from None
+
+    @property
+    def build_id(self):
+        """64-bit content hash of the configuration: equal ids mean equal hardware parameters."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+    # -- derived sizes
+
+    @property
+    def element_bytes(self):
+        """Bytes of one element in DRAM and in a lane bank."""
+        return _FORMATS[self.format]
+
+    @property
+    def has_exponents(self):
+        """Whether each vector carries a shared exponent byte in a plane of its own."""
+        return self.format != "fp32"
+
+    @property
+    def port_bytes(self):
+        """Bytes of one beat of one AXI port."""
+        return 8
+
+    @property
+    def bus_bytes(self):
+        """Bytes of one internal beat: all ports together."""
+        return self.port_bytes * self.ports
+
+    @property
+    def vector_bytes(self):
+        """Bytes of one vector of `lanes` elements."""
+        return self.lanes * self.element_bytes
+
+    @property
+    def elements_per_beat(self):
+        return self.bus_bytes // self.element_bytes
+
+    @property
+    def beats_per_vector(self):
+        """Internal beats of a vector; 1 where several vectors share a beat."""
+        return max(1, self.vector_bytes // self.bus_bytes)
+
+    @property
+    def vectors_per_beat(self):
+        return max(1, self.bus_bytes // self.vector_bytes)
+
+    @property
+    def moving_elements(self):
+        """Elements of one lane in one slot of the moving buffer."""
+        return self.moving_words * self.elements_per_beat // 2
+
+    @property
+    def stationary_elements(self):
+        """Elements of one lane in one slot of the stationary buffer."""
+        return self.stationary_words * self.elements_per_beat // 2

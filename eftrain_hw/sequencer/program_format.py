@@ -1,0 +1,138 @@
+"""The layer program: descriptors of loop nests over commands, as 32-bit words in DRAM.
+
+A descriptor is a header, then its commands. The sequencer runs its loops, outermost first, and in
+the innermost body issues the commands in order, each patched for the current loop indices.
+
+    header   w0  MAGIC << 16 | VERSION
+             w1  words of the descriptor, header included
+             w2  tag: what an error report and the counters name
+             w3  flags: bit 0 last descriptor of the program
+             w4  commands
+             w5..w9  counts of the five loops, outermost first, at least 1
+             w10 reserved, 0
+             w11 checksum: all words of the descriptor sum to 0 modulo 2^32
+    command  c0  opcode | template words << 8 | patches << 16 | flags << 24
+                 flags: bit 0 fence: wait until every engine is idle and every write is answered
+             c1  when_first | when_last << 8: issue only while every loop of the mask is at its
+                 first (last) index; bit d is loop d
+             template words, then patches of two words:
+    patch    p0  kind | target word << 8 | loops << 16
+             p1  value
+        ADD      word += value * index of the one loop in `loops`
+        LAST     word = value    if every loop in `loops` is at its last index
+        OR_FIRST word |= value   if every loop in `loops` is at its first index
+        OR_LAST  word |= value   if every loop in `loops` is at its last index
+
+Opcode 0 (`streams.command.NOP`, a template of one word) goes to no engine: it carries a fence.
+Patches apply in order. A program starts on a line (64 bytes); each descriptor follows at the next
+line after the one before.
+"""
+
+from dataclasses import dataclass, field
+
+__all__ = [
+    "ADD",
+    "Command",
+    "Descriptor",
+    "FENCE",
+    "HEADER_WORDS",
+    "LAST",
+    "LOOPS",
+    "MAGIC",
+    "OR_FIRST",
+    "OR_LAST",
+    "PATCH_KINDS",
+    "Patch",
+    "VERSION",
+]
+
+MAGIC = 0xEF7A
+VERSION = 1
+HEADER_WORDS = 12
+LOOPS = 5
+FENCE = 1
+ADD, LAST, OR_FIRST, OR_LAST = range(4)
+PATCH_KINDS = {"add": ADD, "last": LAST, "or_first": OR_FIRST, "or_last": OR_LAST}
+LINE_WORDS = 16
+
+
+@dataclass
+class Patch:
+    """One change of a template word by the loop indices; `loops` is a bit mask."""
+
+    kind: int
+    word: int
+    loops: int
+    value: int
+
+    def words(self):
+        return [self.kind | self.word << 8 | self.loops << 16, self.value & 0xFFFFFFFF]
+
+
+@dataclass
+class Command:
+    """A template command of a layout, with its conditions and patches."""
+
+    layout: object
+    values: dict
+    when_first: int = 0
+    when_last: int = 0
+    fence: bool = False
+    patches: list = field(default_factory=list)
+
+    def patch(self, kind, name, loops, value):
+        """Add a patch of field `name`; returns the command."""
+        word, _ = self.layout.place(name)
+        if kind == ADD:
+            value = int(value) & 0xFFFFFFFF
+        else:
+            value = self.layout.bits_of(name, value)
+        self.patches.append(Patch(kind, word, loops, value))
+        return self
+
+    def words(self, base_line=0):
+        """The encoded command, its addresses moved by `base_line` lines."""
+        values = dict(self.values)
+        for name, field_ in self.layout.fields.items():
+            if field_.line:
+                values[name] = values.get(name, 0) + base_line
+        template = self.layout.pack(**values)
+        flags = FENCE if self.fence else 0
+        head = self.layout.opcode | len(template) << 8 | len(self.patches) << 16 | flags << 24
+        patches = [word for patch in self.patches for word in patch.words()]
+        return [head, self.when_first | self.when_last << 8, *template, *patches]
+
+
+@dataclass
+class Descriptor:
+    """A loop nest over commands."""
+
+    tag: int
+    loops: list
+    commands: list
+    last: bool = False
+
+    def words(self, base_line=0):
+        """The encoded descriptor, its addresses moved by `base_line` lines."""
+        loops = [1] * (LOOPS - len(self.loops)) + list(self.loops)
+        if len(loops) != LOOPS or any(not 1 <= count <= 65535 for count in loops):
+            raise ValueError(f"loop counts must be up to {LOOPS} numbers, 1 to 65535, not {self.loops}")
+        body = [word for command in self.commands for word in command.words(base_line)]
+        words = [
+            MAGIC << 16 | VERSION,
+            HEADER_WORDS + len(body),
+            self.tag,
+            int(self.last),
+            len(self.commands),
+            *loops,
+            0,
+            0,
+            *body,
+        ]
+        words[11] = -sum(words) & 0xFFFFFFFF
+        return words
+
+
+def padded(words):
+    """Words padded with zeros to whole lines."""
+    return words + [0] * (-len(words) % LINE_WORDS)

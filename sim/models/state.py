@@ -1,0 +1,102 @@
+"""Random training states: the same tensors as a dict for the golden model and as a DRAM image."""
+
+import numpy as np
+
+from eftrain_hw.compiler.parameters import bias_to_device, weight_to_device
+from eftrain_hw.compiler.program import ConvOp
+from eftrain_hw.formats import Blocked, format_named
+
+__all__ = ["differences", "get_tensor", "initial_state", "memory_image", "put_tensor", "stray_writes"]
+
+FILL = 0xA5  # what memory holds outside the tensors
+
+
+def initial_state(program, *, seed=0, valid=None):
+    """Tensors of a fresh network, with a random batch of `valid` images (all if None)."""
+    rng = np.random.default_rng(seed)
+    lanes = program.config.lanes
+    format = format_named(program.config.format)
+    valid = program.batch_size if valid is None else valid
+    state = {}
+    for op in program.ops:
+        if not isinstance(op, ConvOp):
+            continue
+        weight = rng.normal(0, 0.3, op.weight_shape).astype(np.float32)
+        weight = weight_to_device(op, weight, lanes)
+        state[f"{op.key}.weight.master"] = weight
+        state[f"{op.key}.weight"] = Blocked.encode(format, weight)
+        velocity = rng.normal(0, 0.1, weight.shape) * (weight != 0)
+        state[f"{op.key}.weight.momentum"] = velocity.astype(np.float32)
+        if op.bias:
+            bias = rng.normal(0, 0.3, op.weight_shape[0]).astype(np.float32)
+            state[f"{op.key}.bias.master"] = bias_to_device(bias, lanes)
+            state[f"{op.key}.bias.momentum"] = bias_to_device(bias[::-1], lanes)
+    images = rng.normal(0, 1, (valid, *program.network.input_shape)).astype(np.float32)
+    state["x"] = program.encode_input(images)
+    labels = np.zeros(program.tensors["labels"].shape, np.uint32)
+    labels[:valid] = rng.integers(0, program.classes, valid)
+    state["labels"] = labels
+    return state
+
+
+def put_tensor(memory, spec, value):
+    """Write a tensor into an image."""
+    elements, exponents = spec.to_bytes(value)
+    memory[spec.address : spec.address + len(elements)] = np.frombuffer(elements, np.uint8)
+    if exponents is not None:
+        end = spec.exponent_address + len(exponents)
+        memory[spec.exponent_address : end] = np.frombuffer(exponents, np.uint8)
+
+
+def get_tensor(memory, spec):
+    """Read a tensor out of an image."""
+    elements = memory[spec.address : spec.address + spec.nbytes].tobytes()
+    exponents = None
+    if spec.has_exponents:
+        end = spec.exponent_address + spec.exponent_nbytes
+        exponents = memory[spec.exponent_address : end].tobytes()
+    return spec.from_bytes(elements, exponents)
+
+
+def memory_image(program, state, base=0):
+    """The DRAM image before a step: tensors of `state`, programs, and `FILL` everywhere else."""
+    memory = np.full(program.memory_bytes, FILL, np.uint8)
+    for name, value in state.items():
+        put_tensor(memory, program.tensors[name], value)
+    for name, address in program.addresses.items():
+        words = program.words(name, base)
+        memory[address : address + words.nbytes] = words.view(np.uint8)
+    return memory
+
+
+def differences(program, memory, expected, kinds=None):
+    """Names of the tensors in `expected` whose bits in the image differ."""
+    wrong = []
+    for name, value in expected.items():
+        spec = program.tensors[name]
+        if kinds is not None and spec.kind not in kinds:
+            continue
+        found = get_tensor(memory, spec)
+        if spec.storage == "blocked":
+            same = found.elements.tobytes() == np.ascontiguousarray(value.elements).tobytes()
+            if spec.has_exponents:
+                same &= np.array_equal(found.exponents, value.exponents)
+        elif spec.kind == "loss":
+            images = program.batch_size
+            same = found[:images].tobytes() == value[:images].tobytes()
+            same &= found[-16].tobytes() == value[-16].tobytes()
+        else:
+            same = found.tobytes() == np.ascontiguousarray(value, spec.dtype).tobytes()
+        if not same:
+            wrong.append(name)
+    return wrong
+
+
+def stray_writes(program, before, after):
+    """How many bytes outside every tensor changed."""
+    inside = np.zeros(len(before), bool)
+    for spec in program.tensors.values():
+        inside[spec.address : spec.address + spec.nbytes] = True
+        if spec.has_exponents:
+            inside[spec.exponent_address : spec.exponent_address + spec.exponent_nbytes] = True
+    return int(((before != after) & ~inside).sum())

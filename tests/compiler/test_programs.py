@@ -1,0 +1,76 @@
+"""Compiled programs, carried out command by command in NumPy, leave what the golden model says."""
+
+import numpy as np
+import pytest
+
+from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
+from eftrain_hw.golden.network import training_step
+from sim.models.machine import Machine
+from sim.models.networks import NETWORKS
+from sim.models.state import differences, initial_state, memory_image, stray_writes
+
+DEFAULT = AcceleratorConfig()
+CONFIGS = {
+    "16x16": DEFAULT,
+    "8x16": DEFAULT.replace(rows=8),
+    "24x16": DEFAULT.replace(rows=24),
+    "6x4": DEFAULT.replace(rows=6, lanes=4),
+    "32x32": DEFAULT.replace(rows=32, lanes=32),
+    "8x8-fp32": DEFAULT.replace(rows=8, lanes=8, format="fp32"),
+    "tight": DEFAULT.replace(moving_words=128, stationary_words=256, accumulator_depth=256),
+}
+
+
+def run_step(network, config, batch, valid=None, seed=0):
+    program = compile_network(
+        network,
+        config,
+        batch_size=batch,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.05, momentum=0.9),
+    )
+    parameters = {"learning_rate": 0.05, "momentum": 0.9, "valid_images": valid or batch}
+    state = initial_state(program, seed=seed, valid=valid)
+    before = memory_image(program, state)
+    memory = before.copy()
+    Machine(config, memory).run(program.words("train"), **parameters)
+    training_step(program, state, **parameters)
+    return program, state, before, memory
+
+
+@pytest.mark.parametrize("batch", [1, 5, 17])
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_training_step_equals_golden(config, name, batch):
+    program, state, before, memory = run_step(NETWORKS[name](), CONFIGS[config], batch)
+    assert differences(program, memory, state) == []
+    assert stray_writes(program, before, memory) == 0
+
+
+def test_every_tensor_is_compared():
+    program, state, _, _ = run_step(NETWORKS["odd"](), DEFAULT, 3)
+    names = {name for name, spec in program.tensors.items() if spec.kind != "program"}
+    assert names == set(state)
+
+
+def test_partial_batch_leaves_missing_images_without_gradient():
+    program, state, _, memory = run_step(NETWORKS["digits"](), DEFAULT, 8, valid=5)
+    assert differences(program, memory, state) == []
+    gradient = state[program.ops[-1].gradient]
+    assert np.any(gradient.elements[:5]) and not np.any(gradient.elements[5:])
+
+
+def test_programs_move_with_the_memory():
+    network = NETWORKS["digits"]()
+    program = compile_network(
+        network, DEFAULT, batch_size=2, loss=nn.CrossEntropyLoss(), optimizer=optim.SGD(lr=0.1)
+    )
+    base = 1 << 20
+    state = initial_state(program)
+    memory = np.concatenate([np.zeros(base, np.uint8), memory_image(program, state)])
+    parameters = {"learning_rate": 0.1, "momentum": 0.0, "valid_images": 2}
+    Machine(DEFAULT, memory).run(program.words("train", base), **parameters)
+    training_step(program, state, **parameters)
+    assert differences(program, memory[base:], state) == []
+    with pytest.raises(ValueError, match="memory base must be a multiple of 64, not 0x20"):
+        program.words("train", 32)
