@@ -64,13 +64,17 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
                     f"{program.tags[descriptor.tag]}: the descriptor takes {size} words; the"
                     f" configuration's descriptor_words // 2 must be at least that, not {limit}"
                 )
-        spec = TensorSpec(f"program.{name}", "program", "words", program.words(name).shape, config.format)
+        spec = TensorSpec(
+            f"program.{name}", "program", "words", program.words(name).shape, config.format
+        )
         end = _place(spec, end)
         program.addresses[name] = spec.address
         tensors[spec.name] = spec
     program.memory_bytes = end
     if end > 1 << config.address_bits:
-        raise ValueError(f"the network takes {end} bytes; addresses have {config.address_bits} bits")
+        raise ValueError(
+            f"the network takes {end} bytes; addresses have {config.address_bits} bits"
+        )
     return program
 
 
@@ -121,19 +125,47 @@ def _emit(program):
 
     for op in program.ops:
         if isinstance(op, ConvOp):
-            emit(forward, passes.forward_descriptor, f"{op.name} forward", config, op, batch, tensors)
+            emit(
+                forward, passes.forward_descriptor, f"{op.name} forward", config, op, batch, tensors
+            )
         elif isinstance(op, PoolOp):
-            emit(forward, passes.pool_forward_descriptor, f"{op.name} forward", config, op, batch, tensors)
+            emit(
+                forward,
+                passes.pool_forward_descriptor,
+                f"{op.name} forward",
+                config,
+                op,
+                batch,
+                tensors,
+            )
         else:
             emit(train, passes.loss_descriptor, "loss", config, op, batch, tensors)
     for op in reversed(program.ops[:-1]):
         if isinstance(op, PoolOp):
             if op.input_gradient:
-                emit(train, passes.pool_backward_descriptor, f"{op.name} backward", config, op, batch, tensors)
+                emit(
+                    train,
+                    passes.pool_backward_descriptor,
+                    f"{op.name} backward",
+                    config,
+                    op,
+                    batch,
+                    tensors,
+                )
             continue
         if op.input_gradient:
-            emit(train, passes.backward_descriptor, f"{op.name} backward", config, op, batch, tensors)
-        emit(train, passes.weight_gradient_descriptor, f"{op.name} weight gradient", config, op, batch, tensors)
+            emit(
+                train, passes.backward_descriptor, f"{op.name} backward", config, op, batch, tensors
+            )
+        emit(
+            train,
+            passes.weight_gradient_descriptor,
+            f"{op.name} weight gradient",
+            config,
+            op,
+            batch,
+            tensors,
+        )
         update = UpdateOp(op.name, op.key, op.bias)
         emit(train, passes.update_descriptor, f"{op.name} update", config, update, tensors)
     program.descriptors = {"train": _ended(forward + train), "infer": _ended(forward)}

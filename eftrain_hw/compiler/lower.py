@@ -89,7 +89,11 @@ class _Lowering:
 
     def parameters(self, index, layer, shape):
         key = str(index)
-        for suffix, kind in ((".master", "master"), (".momentum", "momentum"), (".gradient", "weight_gradient")):
+        for suffix, kind in (
+            (".master", "master"),
+            (".momentum", "momentum"),
+            (".gradient", "weight_gradient"),
+        ):
             self.add_tensor(f"{key}.weight{suffix}", kind, "fp32", shape)
             if layer.bias:
                 bias = (shape[0], self.config.lanes)

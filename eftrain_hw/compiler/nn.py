@@ -226,7 +226,11 @@ class Sequential(Module):
             raise ValueError("Sequential must have at least one layer")
         for index, layer in enumerate(layers):
             if not isinstance(layer, Module) or isinstance(layer, Sequential):
-                allowed = [name for name in __all__ if name not in ("Module", "Sequential", "CrossEntropyLoss")]
+                allowed = [
+                    name
+                    for name in __all__
+                    if name not in ("Module", "Sequential", "CrossEntropyLoss")
+                ]
                 raise TypeError(f"layer {index} must be one of {allowed}, not {layer!r}")
         shape = (input_shape,) if isinstance(input_shape, int) else tuple(input_shape)
         if len(shape) not in (1, 3) or any(

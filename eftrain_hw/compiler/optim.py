@@ -25,4 +25,6 @@ class SGD:
         if not (isinstance(self.lr, int | float) and isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"SGD.lr must be a number greater than 0, not {self.lr!r}")
         if not (isinstance(self.momentum, int | float) and 0 <= self.momentum < 1):
-            raise ValueError(f"SGD.momentum must be at least 0 and less than 1, not {self.momentum!r}")
+            raise ValueError(
+                f"SGD.momentum must be at least 0 and less than 1, not {self.momentum!r}"
+            )

@@ -38,7 +38,9 @@ def weight_to_device(op, weight, lanes):
 def weight_from_device(op, blocked):
     """The inverse of `weight_to_device`."""
     out_blocks, in_blocks, kh, kw, lanes, _ = blocked.shape
-    full = blocked.transpose(0, 5, 1, 4, 2, 3).reshape(out_blocks * lanes, in_blocks * lanes, kh, kw)
+    full = blocked.transpose(0, 5, 1, 4, 2, 3).reshape(
+        out_blocks * lanes, in_blocks * lanes, kh, kw
+    )
     full = full[: op.weight_shape[0]]
     if op.flattened:
         channels, height, width = op.flattened

@@ -79,7 +79,9 @@ class TensorSpec:
         elements = value.elements if self.storage == "blocked" else value
         elements = np.ascontiguousarray(elements, self.dtype)
         if elements.shape != tuple(self.shape):
-            raise ValueError(f"tensor {self.name} must have shape {self.shape}, not {elements.shape}")
+            raise ValueError(
+                f"tensor {self.name} must have shape {self.shape}, not {elements.shape}"
+            )
         exponents = None
         if self.has_exponents:
             exponents = np.ascontiguousarray(value.exponents, np.uint8).tobytes()

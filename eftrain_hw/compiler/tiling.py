@@ -128,7 +128,18 @@ def tile_forward(config, op, batch):
         return kh * kw * in_blocks * sweep_cycles(config, images * rows * width)
 
     return _tile_output(
-        config, op, batch, op.in_shape[0], out_blocks, height, width, columns, rows_in, compute, 1, "forward"
+        config,
+        op,
+        batch,
+        op.in_shape[0],
+        out_blocks,
+        height,
+        width,
+        columns,
+        rows_in,
+        compute,
+        1,
+        "forward",
     )
 
 
@@ -151,7 +162,18 @@ def tile_backward(config, op, batch):
         return cycles
 
     return _tile_output(
-        config, op, batch, op.out_shape[0], in_blocks, height, width, columns, rows_in, compute, sh, "backward"
+        config,
+        op,
+        batch,
+        op.out_shape[0],
+        in_blocks,
+        height,
+        width,
+        columns,
+        rows_in,
+        compute,
+        sh,
+        "backward",
     )
 
 
@@ -165,7 +187,20 @@ def backward_extent(kernel, stride, padding, size):
     return low, high - low + 1
 
 
-def _tile_output(config, op, batch, reduce_blocks, result_blocks, height, width, columns, rows_in, compute, row_step, what):
+def _tile_output(
+    config,
+    op,
+    batch,
+    reduce_blocks,
+    result_blocks,
+    height,
+    width,
+    columns,
+    rows_in,
+    compute,
+    row_step,
+    what,
+):
     """FP and BP: a tile is images x rows x all columns of some output blocks.
 
     Either the stationary operand stays while the batch passes ("group" outermost) or the moving
@@ -201,7 +236,10 @@ def _tile_output(config, op, batch, reduce_blocks, result_blocks, height, width,
 
     def priced():
         for rows, real_rows, images, reduction, group, plane in candidates():
-            for loops in (["group", "image", "row", "reduction"], ["image", "row", "group", "reduction"]):
+            for loops in (
+                ["group", "image", "row", "reduction"],
+                ["image", "row", "group", "reduction"],
+            ):
                 tiling = Tiling(loops)
                 tiling.set_loop("group", units, group)
                 tiling.set_loop("image", batch, images)
@@ -209,16 +247,37 @@ def _tile_output(config, op, batch, reduce_blocks, result_blocks, height, width,
                 tiling.set_loop("reduction", reduce_blocks, reduction)
                 counts = tiling.counts
                 total_m = m_tiles(config, result_blocks)
-                cycles = total_m * counts["image"] * counts["row"] * compute(images, real_rows, reduce_blocks)
-                vectors = reloads(loops, counts, {"image", "row", "reduction"}) * images * reduction * min(
-                    plane, rows_in(real_rows) * columns
+                cycles = (
+                    total_m
+                    * counts["image"]
+                    * counts["row"]
+                    * compute(images, real_rows, reduce_blocks)
                 )
-                weights = reloads(loops, counts, {"group", "reduction"}) * min(
-                    group * unit_blocks, result_blocks
-                ) * reduction * per_block
-                stores = batch * result_blocks * height * width * (2 if what == "backward" and op.mask else 1)
+                vectors = (
+                    reloads(loops, counts, {"image", "row", "reduction"})
+                    * images
+                    * reduction
+                    * min(plane, rows_in(real_rows) * columns)
+                )
+                weights = (
+                    reloads(loops, counts, {"group", "reduction"})
+                    * min(group * unit_blocks, result_blocks)
+                    * reduction
+                    * per_block
+                )
+                stores = (
+                    batch
+                    * result_blocks
+                    * height
+                    * width
+                    * (2 if what == "backward" and op.mask else 1)
+                )
                 yield estimate(
-                    config, tiling, cycles, (vectors + weights) * vector_cost(config), stores * vector_cost(config)
+                    config,
+                    tiling,
+                    cycles,
+                    (vectors + weights) * vector_cost(config),
+                    stores * vector_cost(config),
                 )
 
     return choose(priced(), f"{op.name} {what}")
@@ -254,7 +313,10 @@ def tile_weight_gradient(config, op, batch):
                         for images in cuts(groups) if rows == strip_rows else [1]:
                             if images * column * rows_in * columns * lanes > config.moving_elements:
                                 continue
-                            if images * blocks * rows * strip_columns * lanes > config.stationary_elements:
+                            if (
+                                images * blocks * rows * strip_columns * lanes
+                                > config.stationary_elements
+                            ):
                                 continue
                             tiling = Tiling(loops)
                             tiling.set_loop("group", units, group)
@@ -277,7 +339,11 @@ def tile_weight_gradient(config, op, batch):
                             stationary *= lanes * images * blocks * rows * strip_columns
                             stores = out_blocks * in_blocks * kh * kw * lanes * lanes * 4
                             yield estimate(
-                                config, tiling, cycles, (moving + stationary) * vector_cost(config), stores
+                                config,
+                                tiling,
+                                cycles,
+                                (moving + stationary) * vector_cost(config),
+                                stores,
                             )
 
     return choose(priced(), f"{op.name} weight gradient")

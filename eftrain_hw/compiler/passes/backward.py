@@ -1,0 +1,149 @@
+"""BP of a convolution."""
+
+from ...array.commands import COMPUTE
+from ...dma.commands import DESTINATIONS, LOAD, MODES
+from ...sequencer.program_format import Command
+from .. import tiling as tiles
+from ..tiling import backward_extent, backward_phases
+from .body import NO_LIMIT, Body, Groups, accumulator_flags, drain_tile, exponent_line, fence, line
+
+__all__ = ["backward_descriptor"]
+
+
+def backward_descriptor(config, op, batch, tensors, tag):
+    """BP of a convolution: lanes are output channels, rows input channels, one command a phase."""
+    tiling = tiles.tile_backward(config, op, batch)
+    body = Body(tiling)
+    kh, kw = op.kernel
+    sh, sw = op.stride
+    taps = kh * kw
+    lanes = config.lanes
+    in_blocks, height, width = op.in_shape
+    out_blocks, out_height, out_width = op.out_shape
+    full, last = tiling.full, tiling.last
+    group = Groups(config, tiling, in_blocks)
+    images, rows, reduction = full["image"], full["row"], full["reduction"]
+    row_low, rows_in = backward_extent(kh, sh, op.padding[0], rows)
+    column_low, columns = backward_extent(kw, sw, op.padding[1], width)
+    plane = rows_in * columns
+    body.moving_inside = body.inside({"image", "row", "reduction"})
+    body.stationary_inside = body.inside({"group", "reduction"})
+    dy, dx, weight = tensors[f"d{op.y}"], tensors[f"d{op.x}"], tensors[f"{op.key}.weight"]
+
+    weights = body.add(
+        LOAD,
+        {
+            "destination": DESTINATIONS["stationary"],
+            "mode": MODES["scatter"],
+            "acquire": 1,
+            "publish": 1,
+            "base": line(weight),
+            "exponent_base": exponent_line(weight),
+            "image_limit": NO_LIMIT,
+            "images": reduction,
+            "image_stride": in_blocks * taps * lanes,
+            "blocks": 1,
+            "rows": 1,
+            "height": 1,
+            "columns": group.blocks * taps * lanes,
+            "width": group.blocks * taps * lanes,
+        },
+        when_first=body.stationary_inside,
+    )
+    body.last(weights, "images", "reduction", last["reduction"])
+    body.last(weights, "columns", "group", group.last_blocks * taps * lanes)
+    body.step(weights, "vector", "group", group.step * taps * lanes)
+    body.step(weights, "vector", "reduction", reduction * in_blocks * taps * lanes)
+
+    body.commands.append(fence())
+    moving = body.add(
+        LOAD,
+        {
+            "destination": DESTINATIONS["moving"],
+            "mode": MODES["scatter"],
+            "acquire": 1,
+            "publish": 1,
+            "base": line(dy),
+            "exponent_base": exponent_line(dy),
+            "image_limit": NO_LIMIT,
+            "images": images,
+            "image_stride": out_blocks * out_height * out_width,
+            "blocks": reduction,
+            "block_stride": out_height * out_width,
+            "row": row_low,
+            "rows": rows_in,
+            "height": out_height,
+            "column": column_low,
+            "columns": columns,
+            "width": out_width,
+        },
+        when_first=body.moving_inside,
+    )
+    body.last(moving, "images", "image", last["image"])
+    body.last(moving, "blocks", "reduction", last["reduction"])
+    body.step(moving, "vector", "image", images * out_blocks * out_height * out_width)
+    body.step(moving, "vector", "reduction", reduction * out_height * out_width)
+    body.step(moving, "row", "row", rows // sh)
+
+    dense, empty = [], []
+    for row, row_tap, row_taps, row_origin, row_count in backward_phases(
+        kh, sh, op.padding[0], rows
+    ):
+        for column, column_tap, column_taps, column_origin, column_count in backward_phases(
+            kw, sw, op.padding[1], width
+        ):
+            hollow = not row_taps * column_taps
+            command = Command(
+                COMPUTE,
+                {
+                    "zero": int(hollow),
+                    "m_tiles": group.m_tiles,
+                    "outer0": 1 if hollow else reduction,
+                    "outer1": 1 if hollow else row_taps,
+                    "outer2": 1 if hollow else column_taps,
+                    "moving_outer0": plane,
+                    "moving_outer1": -columns,
+                    "moving_outer2": -1,
+                    "stationary_outer0": group.blocks * taps * lanes,
+                    "stationary_outer1": sh * kw * lanes,
+                    "stationary_outer2": sw * lanes,
+                    "inner0": 1,
+                    "inner1": images,
+                    "inner2": row_count,
+                    "inner3": column_count,
+                    "moving_inner1": reduction * plane,
+                    "moving_inner2": columns,
+                    "moving_inner3": 1,
+                    "accumulator_inner1": rows * width,
+                    "accumulator_inner2": sh * width,
+                    "accumulator_inner3": sw,
+                    "moving_base": 0
+                    if hollow
+                    else (row_origin - row_low) * columns + column_origin - column_low,
+                    "stationary_base": 0 if hollow else (row_tap * kw + column_tap) * lanes,
+                    "accumulator_base": row * width + column,
+                    "accumulator_m_step": images * rows * width,
+                    "stationary_block_step": taps * lanes,
+                },
+                when_first=body.mask("reduction") if hollow else 0,
+            )
+            body.last(command, "m_tiles", "group", group.last_m_tiles)
+            body.last(command, "inner1", "image", last["image"])
+            # a phase without a row in the last tile computes one that is never stored
+            body.last(command, "inner2", "row", max(1, -(-(last["row"] - row) // sh)))
+            if not hollow:
+                body.last(command, "outer0", "reduction", last["reduction"])
+                body.last(command, "moving_inner1", "reduction", last["reduction"] * plane)
+                body.last(command, "stationary_outer0", "group", group.last_blocks * taps * lanes)
+            (empty if hollow else dense).append(command)
+    # phases without a tap only start sums, in the tile that starts them: never first or last
+    commands = [dense[0], *empty, *dense[1:]]
+    if len(dense) == 1 and empty:
+        # skipped after the first reduction tile; waiting for a slot once more does no harm
+        commands = [*empty, dense[0]]
+    body.commands += commands
+    accumulator_flags(body, commands, body.mask("reduction"))
+    drain_tile(
+        body, dx, group, in_blocks, height, width, False, False, tensors[op.x] if op.mask else None
+    )
+    return body.descriptor(tag), tiling

@@ -1,0 +1,145 @@
+"""What the tiled passes share: the body of a loop nest, row groups, slot flags, the drain."""
+
+from ...sequencer.program_format import (
+    ADD,
+    LAST,
+    LOOPS,
+    OR_FIRST,
+    OR_LAST,
+    Command,
+    Descriptor,
+)
+from ...streams.command import NOP
+from ...vector.commands import DRAIN, LINE_BYTES
+from ..tiling import m_tiles, unit_of
+
+__all__ = [
+    "ALL_LOOPS",
+    "NO_LIMIT",
+    "Body",
+    "Groups",
+    "accumulator_flags",
+    "drain_tile",
+    "exponent_line",
+    "fence",
+    "line",
+]
+
+ALL_LOOPS = (1 << LOOPS) - 1
+NO_LIMIT = 65535
+
+
+def line(tensor):
+    """Line of a tensor's elements."""
+    return tensor.address // LINE_BYTES
+
+
+def exponent_line(tensor):
+    """Line of a tensor's exponents; 0 where the format has none."""
+    return tensor.exponent_address // LINE_BYTES if tensor.has_exponents else 0
+
+
+def fence():
+    """Wait, once a descriptor, for all that came before."""
+    return Command(NOP, {}, when_first=ALL_LOOPS, fence=True)
+
+
+class Body:
+    """Commands of one tiled pass, with loop masks derived from the loops' names."""
+
+    def __init__(self, tiling):
+        self.tiling = tiling
+        names = tiling.loops + ["none"] * (LOOPS - len(tiling.loops))
+        self.bit = {name: 1 << number for number, name in enumerate(names) if name != "none"}
+        self.loops = [tiling.counts.get(name, 1) for name in names]
+        self.commands = []
+
+    def inside(self, depends):
+        """Mask of the loops inside the innermost one that an operand depends on."""
+        inner = -1
+        for position, name in enumerate(self.tiling.loops):
+            if name in depends and self.tiling.counts[name] > 1:
+                inner = position
+        return ALL_LOOPS & ~((1 << inner + 1) - 1)
+
+    def mask(self, *names):
+        return sum(self.bit[name] for name in names)
+
+    def add(self, layout, values, **conditions):
+        command = Command(layout, values, **conditions)
+        self.commands.append(command)
+        return command
+
+    def step(self, command, field, name, value):
+        """The field advances by `value` with each iteration of loop `name`."""
+        if self.tiling.counts[name] > 1 and value:
+            command.patch(ADD, field, self.bit[name], value)
+
+    def last(self, command, field, name, value):
+        """The field is `value` in the last iteration of loop `name`."""
+        whole = command.values.get(field, 0)
+        if self.tiling.counts[name] > 1 and value != whole:
+            command.patch(LAST, field, self.bit[name], value)
+
+    def descriptor(self, tag):
+        return Descriptor(tag, self.loops, self.commands)
+
+
+class Groups:
+    """Output-row groups of a pass: blocks and m-tiles of whole and last groups."""
+
+    def __init__(self, config, tiling, result_blocks):
+        _, unit_blocks, _ = unit_of(config)
+        self.step = tiling.full["group"] * unit_blocks
+        self.blocks = min(self.step, result_blocks)
+        self.last_blocks = result_blocks - (tiling.counts["group"] - 1) * self.step
+        self.m_tiles = m_tiles(config, self.blocks)
+        self.last_m_tiles = m_tiles(config, self.last_blocks)
+
+
+def accumulator_flags(body, commands, reduction):
+    """The first command takes operands and a bank, the last one lets them go."""
+    moving, stationary = body.moving_inside, body.stationary_inside
+    first, last = commands[0], commands[-1]
+    first.patch(OR_FIRST, "acquire_moving", moving, 1)
+    first.patch(OR_FIRST, "acquire_stationary", stationary, 1)
+    first.patch(OR_FIRST, "acquire_accumulator", reduction, 1)
+    last.patch(OR_LAST, "release_moving", moving, 1)
+    last.patch(OR_LAST, "release_stationary", stationary, 1)
+    last.patch(OR_LAST, "release_accumulator", reduction, 1)
+    for command in commands:
+        command.patch(OR_FIRST, "init", reduction, 1)
+
+
+def drain_tile(body, tensor, group, blocks, height, width, relu, raw, mask=None):
+    """Store a finished tile of images x rows x all columns of some blocks."""
+    full, last = body.tiling.full, body.tiling.last
+    images, rows = full["image"], full["row"]
+    drain = body.add(
+        DRAIN,
+        {
+            "acquire": 1,
+            "release": 1,
+            "relu": int(relu),
+            "raw": int(raw),
+            "mask": int(mask is not None),
+            "blocks": group.blocks,
+            "images": images,
+            "run": rows * width,
+            "accumulator_image_step": rows * width,
+            "accumulator_m_step": images * rows * width,
+            "base": line(tensor),
+            "exponent_base": exponent_line(tensor),
+            "mask_base": line(mask) if mask is not None else 0,
+            "image_stride": blocks * height * width,
+            "block_stride": height * width,
+        },
+        when_last=body.mask("reduction"),
+    )
+    body.last(drain, "blocks", "group", group.last_blocks)
+    body.last(drain, "images", "image", last["image"])
+    body.last(drain, "run", "row", last["row"] * width)
+    body.step(drain, "vector", "group", group.step * height * width)
+    body.step(drain, "vector", "image", images * blocks * height * width)
+    body.step(drain, "vector", "row", rows * width)
+    return drain

@@ -1,0 +1,142 @@
+"""FP of a convolution."""
+
+from ...array.commands import COMPUTE
+from ...dma.commands import DESTINATIONS, LOAD, MODES
+from .. import tiling as tiles
+from .body import NO_LIMIT, Body, Groups, accumulator_flags, drain_tile, exponent_line, fence, line
+
+__all__ = ["forward_descriptor"]
+
+
+def forward_descriptor(config, op, batch, tensors, tag):
+    """FP of a convolution: lanes are input channels, rows output channels."""
+    tiling = tiles.tile_forward(config, op, batch)
+    body = Body(tiling)
+    kh, kw = op.kernel
+    taps = kh * kw
+    lanes = config.lanes
+    in_blocks, in_height, in_width = op.in_shape
+    out_blocks, height, width = op.out_shape
+    full, last = tiling.full, tiling.last
+    group = Groups(config, tiling, out_blocks)
+    images, rows, reduction = full["image"], full["row"], full["reduction"]
+    rows_in = (rows - 1) * op.stride[0] + kh
+    columns = (width - 1) * op.stride[1] + kw
+    body.moving_inside = body.inside({"image", "row", "reduction"})
+    body.stationary_inside = body.inside({"group", "reduction"})
+    x, y, weight = tensors[op.x], tensors[op.y], tensors[f"{op.key}.weight"]
+
+    if op.bias:
+        bias = body.add(
+            LOAD,
+            {
+                "destination": DESTINATIONS["bias"],
+                "acquire": 1,
+                "base": line(tensors[f"{op.key}.bias.master"]),
+                "image_limit": NO_LIMIT,
+                "images": 1,
+                "blocks": 1,
+                "rows": 1,
+                "height": 1,
+                "columns": group.blocks,
+                "width": group.blocks,
+            },
+            when_first=body.stationary_inside,
+        )
+        body.last(bias, "columns", "group", group.last_blocks)
+        body.step(bias, "vector", "group", group.step)
+    weights = body.add(
+        LOAD,
+        {
+            "destination": DESTINATIONS["stationary"],
+            "mode": MODES["rotate"],
+            "acquire": 1,
+            "publish": 1,
+            "base": line(weight),
+            "exponent_base": exponent_line(weight),
+            "image_limit": NO_LIMIT,
+            "images": group.blocks,
+            "image_stride": in_blocks * taps * lanes,
+            "blocks": 1,
+            "rows": 1,
+            "height": 1,
+            "columns": reduction * taps * lanes,
+            "width": reduction * taps * lanes,
+        },
+        when_first=body.stationary_inside,
+    )
+    body.last(weights, "images", "group", group.last_blocks)
+    body.last(weights, "columns", "reduction", last["reduction"] * taps * lanes)
+    body.step(weights, "vector", "group", group.step * in_blocks * taps * lanes)
+    body.step(weights, "vector", "reduction", reduction * taps * lanes)
+
+    body.commands.append(fence())
+    moving = body.add(
+        LOAD,
+        {
+            "destination": DESTINATIONS["moving"],
+            "mode": MODES["scatter"],
+            "acquire": 1,
+            "publish": 1,
+            "base": line(x),
+            "exponent_base": exponent_line(x),
+            "image_limit": NO_LIMIT,
+            "images": images,
+            "image_stride": in_blocks * in_height * in_width,
+            "blocks": reduction,
+            "block_stride": in_height * in_width,
+            "row": -op.padding[0],
+            "rows": rows_in,
+            "height": in_height,
+            "column": -op.padding[1],
+            "columns": columns,
+            "width": in_width,
+        },
+        when_first=body.moving_inside,
+    )
+    body.last(moving, "images", "image", last["image"])
+    body.last(moving, "blocks", "reduction", last["reduction"])
+    body.step(moving, "vector", "image", images * in_blocks * in_height * in_width)
+    body.step(moving, "vector", "reduction", reduction * in_height * in_width)
+    body.step(moving, "row", "row", rows * op.stride[0])
+
+    plane = rows_in * columns
+    compute = body.add(
+        COMPUTE,
+        {
+            "bias": int(op.bias),
+            "stationary_serial": 1,
+            "m_tiles": group.m_tiles,
+            "outer0": reduction,
+            "outer1": kh,
+            "outer2": kw,
+            "moving_outer0": plane,
+            "moving_outer1": columns,
+            "moving_outer2": 1,
+            "stationary_outer0": taps * lanes,
+            "stationary_outer1": kw * lanes,
+            "stationary_outer2": lanes,
+            "inner0": 1,
+            "inner1": images,
+            "inner2": rows,
+            "inner3": width,
+            "moving_inner1": reduction * plane,
+            "moving_inner2": op.stride[0] * columns,
+            "moving_inner3": op.stride[1],
+            "accumulator_inner1": rows * width,
+            "accumulator_inner2": width,
+            "accumulator_inner3": 1,
+            "accumulator_m_step": images * rows * width,
+            "stationary_block_step": reduction * taps * lanes,
+        },
+    )
+    body.last(compute, "m_tiles", "group", group.last_m_tiles)
+    body.last(compute, "outer0", "reduction", last["reduction"])
+    body.last(compute, "inner1", "image", last["image"])
+    body.last(compute, "inner2", "row", last["row"])
+    body.last(compute, "moving_inner1", "reduction", last["reduction"] * plane)
+    body.last(compute, "stationary_block_step", "reduction", last["reduction"] * taps * lanes)
+    accumulator_flags(body, [compute], body.mask("reduction"))
+
+    drain_tile(body, y, group, out_blocks, height, width, op.relu, op.raw)
+    return body.descriptor(tag), tiling
