@@ -12,8 +12,13 @@ LOAD = CommandLayout(
     1,
     [
         Field("destination", 2, "0 moving buffer, 1 stationary buffer, 2 bias bank", flag=True),
-        Field("mode", 2, "0 scatter: element j to lane j; 1 strip: all of a strip to one lane;"
-                         " 2 rotate: vector v to lane v % lanes", flag=True),
+        Field(
+            "mode",
+            2,
+            "0 scatter: element j to lane j; 1 strip: all of a strip to one lane;"
+            " 2 rotate: vector v to lane v % lanes",
+            flag=True,
+        ),
         Field("acquire", 1, "wait for a free slot before the first write", flag=True),
         Field("publish", 1, "hand the slot to the array after the last write", flag=True),
         Field("base", 32, "line of the tensor's elements", line=True),

@@ -6,6 +6,9 @@ from .base import Format
 
 __all__ = ["BFP8"]
 
+_SCALES = np.ldexp(np.float32(1), np.minimum(133 - np.arange(256), 127)).astype(np.float32)
+_SCALES[0] = 0  # only zeros and subnormals, which count as zero
+
 
 class BFP8(Format):
     """Mantissas -127..127 (-128 is not used), value = mantissa * 2^(exponent - 133).
@@ -32,10 +35,18 @@ class BFP8(Format):
         largest = magnitude.max(axis=-1)
         exponents = (largest >> 23).astype(np.int32)
         exponents += ((largest >> 16) & 0x7F) == 0x7F  # 127.5/64 and above rounds to 128
-        exponents = np.minimum(exponents, 254)
-        exponents[largest == 0] = 0
+        exponents = np.where(largest == 0, 0, np.minimum(exponents, 254))
+        ordinary = largest.size == 0 or largest.max() < 0x7F800000
+        if ordinary and np.all((exponents >= 8) | (exponents == 0)):
+            # every scale is a normal power of two, so that rint alone rounds
+            scaled = values * _SCALES[exponents][..., None]
+            np.rint(scaled, out=scaled)
+            np.clip(scaled, -self.LIMIT, self.LIMIT, out=scaled)
+            return scaled.astype(np.int8), exponents.astype(np.uint8)
+        return self._shifted(bits, magnitude, exponents), exponents.astype(np.uint8)
 
-        # the 24-bit significand, shifted right so that bit 6 is the exponent's unit, RNE
+    def _shifted(self, bits, magnitude, exponents):
+        """Mantissas by integer shifts of the significands, for any exponent."""
         significand = (magnitude & 0x7FFFFF).astype(np.int64) | (1 << 23)
         significand[magnitude == 0] = 0
         distance = 17 + exponents[..., None] - (magnitude >> 23).astype(np.int32)
@@ -46,8 +57,7 @@ class BFP8(Format):
         up = (remainder > half) | ((remainder == half) & (floor & 1 == 1) & (distance > 0))
         mantissas = np.minimum(floor + up, self.LIMIT)
         mantissas = np.where(magnitude >= 0x7F800000, self.LIMIT, mantissas)
-        mantissas = np.where(bits >> 31 == 1, -mantissas, mantissas)
-        return mantissas.astype(np.int8), exponents.astype(np.uint8)
+        return np.where(bits >> 31 == 1, -mantissas, mantissas).astype(np.int8)
 
     def decode(self, elements, exponents):
         scale = np.exp2(np.asarray(exponents, np.float64)[..., None] - self.BIAS)

@@ -116,7 +116,9 @@ class Descriptor:
         """The encoded descriptor, its addresses moved by `base_line` lines."""
         loops = [1] * (LOOPS - len(self.loops)) + list(self.loops)
         if len(loops) != LOOPS or any(not 1 <= count <= 65535 for count in loops):
-            raise ValueError(f"loop counts must be up to {LOOPS} numbers, 1 to 65535, not {self.loops}")
+            raise ValueError(
+                f"loop counts must be up to {LOOPS} numbers, 1 to 65535, not {self.loops}"
+            )
         body = [word for command in self.commands for word in command.words(base_line)]
         words = [
             MAGIC << 16 | VERSION,

@@ -106,7 +106,9 @@ class CommandLayout:
 
     def _check(self, name):
         if name not in self.fields:
-            raise ValueError(f"{self.name} command has no field {name!r}; it has {list(self.fields)}")
+            raise ValueError(
+                f"{self.name} command has no field {name!r}; it has {list(self.fields)}"
+            )
         return self._place[name][0]
 
     def bits_of(self, name, value):

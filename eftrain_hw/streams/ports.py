@@ -124,7 +124,8 @@ class LaneWrite(wiring.Signature):
 
 
 class BiasWrite(wiring.Signature):
-    """Write port of the bias bank, seen from the writer: a bus beat (a vector, where it is shorter)."""
+    """Write port of the bias bank, seen from the writer: a bus beat, or a vector of `lanes` words
+    where that is shorter."""
 
     def __init__(self, config):
         size = min(config.bus_bytes, 4 * config.lanes)

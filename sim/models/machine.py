@@ -25,10 +25,17 @@ class _Slots:
 
     def __init__(self):
         self.full = [False, False]
+        self.acquired = False
         self.write, self.read = 0, 0
 
+    def acquire(self, what):
+        assert not self.full[self.write], f"no free {what}"
+        assert not self.acquired, f"{what} acquired twice"
+        self.acquired = True
+
     def publish(self):
-        assert not self.full[self.write], "published a full slot"
+        assert self.acquired, "published a slot that was not acquired"
+        self.acquired = False
         self.full[self.write] = True
         self.write ^= 1
 
@@ -101,7 +108,8 @@ class Machine:
         name = ("moving", "stationary", "stationary")[c["destination"]]
         slots = self.slots[name]
         if c["acquire"]:
-            assert not slots.full[slots.write], f"no free {name} slot"
+            slots.acquire(f"{name} slot")
+        assert slots.acquired, f"{name} slot written before it was acquired"
         slot = slots.write
         if c["destination"] == 2:
             words = self.fetch(c["base"], c["vector"], c["columns"], np.float32, lanes).reshape(-1)
@@ -114,12 +122,16 @@ class Machine:
     def _fill(self, c, name, slot, lanes):
         strip = c["mode"] == 1
         a, b, cc = (c["lane_images"], c["lane_rows"], c["lane_columns"]) if strip else (1, 1, 1)
-        ranges = [np.arange(n) for n in (a, b, cc, c["images"], c["blocks"], c["rows"], c["columns"])]
+        ranges = [
+            np.arange(n) for n in (a, b, cc, c["images"], c["blocks"], c["rows"], c["columns"])
+        ]
         la, lb, lc, n, block, row, column = np.meshgrid(*ranges, indexing="ij")
         image = c["image"] + n * a + la
         r = c["row"] + lb * c["lane_row_step"] + row
         q = c["column"] + lc * c["lane_column_step"] + column
-        inside = (image < c["image_limit"]) & (r >= 0) & (r < c["height"]) & (q >= 0) & (q < c["width"])
+        inside = (
+            (image < c["image_limit"]) & (r >= 0) & (r < c["height"]) & (q >= 0) & (q < c["width"])
+        )
         index = c["vector"] + (image - c["image"]) * c["image_stride"] + block * c["block_stride"]
         index = np.where(inside, index + r * c["width"] + q, 0)
         lane_count = a * b * cc
@@ -198,7 +210,8 @@ class Machine:
                 assert slots[name].full[slots[name].read], f"no full {name} slot"
         bank_slots = slots["accumulator"]
         if c["acquire_accumulator"]:
-            assert not bank_slots.full[bank_slots.write], "no free accumulator bank"
+            bank_slots.acquire("accumulator bank")
+        assert bank_slots.acquired, "summed into a bank that was not acquired"
         sums = self.sums[bank_slots.write]
         inner = [np.arange(c[f"inner{d}"]) for d in range(4)]
         grid = np.meshgrid(*inner, indexing="ij")
@@ -214,23 +227,36 @@ class Machine:
                 positions = np.append(positions, extra)
             for step, (o0, o1, o2) in enumerate(np.ndindex(c["outer0"], c["outer1"], c["outer2"])):
                 outer = (o0, o1, o2)
-                s_at = c["stationary_base"] + sum(o * c[f"stationary_outer{d}"] for d, o in enumerate(outer))
-                x_at = c["moving_base"] + sum(o * c[f"moving_outer{d}"] for d, o in enumerate(outer))
-                s = self._read("stationary", slots["stationary"].read, base + s_at, c["stationary_serial"])
+                s_at = c["stationary_base"] + sum(
+                    o * c[f"stationary_outer{d}"] for d, o in enumerate(outer)
+                )
+                x_at = c["moving_base"] + sum(
+                    o * c[f"moving_outer{d}"] for d, o in enumerate(outer)
+                )
+                s = self._read(
+                    "stationary", slots["stationary"].read, base + s_at, c["stationary_serial"]
+                )
                 x = self._read("moving", slots["moving"].read, moving + x_at, c["moving_serial"])
                 if c["zero"]:
                     x = (np.zeros_like(x[0]), np.zeros_like(x[1]))
                 if c["ones"]:
                     one = 64 if self.format.exponent_bits else 1.0
                     ones = np.full((1, lanes), one, x[0].dtype)
-                    x = np.concatenate([x[0], ones]), np.concatenate([x[1], np.full((1, lanes), 127, np.uint8)])
+                    x = (
+                        np.concatenate([x[0], ones]),
+                        np.concatenate([x[1], np.full((1, lanes), 127, np.uint8)]),
+                    )
                 with np.errstate(all="ignore"):
                     terms = self._terms(s, x)
                     if c["init"] and step == 0:
                         start = np.zeros(rows, np.float32)
                         if c["bias"]:
-                            start = self.bias[slots["stationary"].read][channels % self.config.bias_depth]
-                        sums[:, positions] = fadd(np.broadcast_to(start[:, None], terms.shape), terms)
+                            start = self.bias[slots["stationary"].read][
+                                channels % self.config.bias_depth
+                            ]
+                        sums[:, positions] = fadd(
+                            np.broadcast_to(start[:, None], terms.shape), terms
+                        )
                     else:
                         sums[:, positions] = fadd(sums[:, positions], terms)
         for name in ("moving", "stationary"):
@@ -249,13 +275,19 @@ class Machine:
             channels = block * lanes + np.arange(lanes)
             for image in range(c["images"]):
                 first = c["vector"] + image * c["image_stride"] + block * c["block_stride"]
-                at = c["accumulator_base"] + image * c["accumulator_image_step"] + np.arange(c["run"])
+                at = (
+                    c["accumulator_base"]
+                    + image * c["accumulator_image_step"]
+                    + np.arange(c["run"])
+                )
                 at = at[:, None] + (channels // rows * c["accumulator_m_step"])[None]
                 values = sums[channels % rows, at]
                 if c["relu"]:
                     values = np.where(values > 0, values, np.float32(0))
                 if c["mask"]:
-                    stored = self.fetch(c["mask_base"], first, c["run"], self.format.element_dtype, lanes)
+                    stored = self.fetch(
+                        c["mask_base"], first, c["run"], self.format.element_dtype, lanes
+                    )
                     values = np.where(stored > 0, values, np.float32(0))
                 if c["raw"]:
                     self.store(c["base"], first, values.astype(np.float32))
@@ -272,7 +304,9 @@ class Machine:
     def _blocked(self, line, exponent_line, shape):
         lanes = self.config.lanes
         count = int(np.prod(shape))
-        elements = self.fetch(line, 0, count, self.format.element_dtype, lanes).reshape(*shape, lanes)
+        elements = self.fetch(line, 0, count, self.format.element_dtype, lanes).reshape(
+            *shape, lanes
+        )
         exponents = None
         if self.format.exponent_bits:
             exponents = self.fetch(exponent_line, 0, count, np.uint8, 1).reshape(shape)
@@ -284,7 +318,9 @@ class Machine:
             self.store(exponent_line, 0, value.exponents.reshape(-1))
 
     def pool_forward(self, c):
-        x = self._blocked(c["source"], c["source_exponents"], (1, c["planes"], c["height"], c["width"]))
+        x = self._blocked(
+            c["source"], c["source_exponents"], (1, c["planes"], c["height"], c["width"])
+        )
         kernel = (c["kernel_height"], c["kernel_width"])
         y, index = maxpool_forward(x, kernel=kernel, relu=bool(c["relu"]))
         self._store_blocked(c["result"], c["result_exponents"], y)
@@ -294,7 +330,9 @@ class Machine:
         shape = (1, c["planes"], c["out_height"], c["out_width"])
         dy = self._blocked(c["source"], c["source_exponents"], shape)
         lanes = self.config.lanes
-        index = self.fetch(c["index"], 0, int(np.prod(shape)), np.uint8, lanes).reshape(*shape, lanes)
+        index = self.fetch(c["index"], 0, int(np.prod(shape)), np.uint8, lanes).reshape(
+            *shape, lanes
+        )
         dx = maxpool_backward(
             dy,
             index,
@@ -322,7 +360,10 @@ class Machine:
 
     def update(self, c):
         lanes, count = self.config.lanes, c["vectors"]
-        g, v, w = (self.fetch(c[k], 0, count, np.float32, lanes) for k in ("gradient", "momentum", "master"))
+        g, v, w = (
+            self.fetch(c[k], 0, count, np.float32, lanes)
+            for k in ("gradient", "momentum", "master")
+        )
         w, v, copy = sgd(
             w,
             v,

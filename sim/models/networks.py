@@ -78,6 +78,4 @@ def perceptron():
     )
 
 
-NETWORKS = {
-    make.__name__: make for make in (digits, odd, pooled, large_kernels, perceptron)
-}
+NETWORKS = {make.__name__: make for make in (digits, odd, pooled, large_kernels, perceptron)}

@@ -6,7 +6,14 @@ from eftrain_hw.compiler.parameters import bias_to_device, weight_to_device
 from eftrain_hw.compiler.program import ConvOp
 from eftrain_hw.formats import Blocked, format_named
 
-__all__ = ["differences", "get_tensor", "initial_state", "memory_image", "put_tensor", "stray_writes"]
+__all__ = [
+    "differences",
+    "get_tensor",
+    "initial_state",
+    "memory_image",
+    "put_tensor",
+    "stray_writes",
+]
 
 FILL = 0xA5  # what memory holds outside the tensors
 

@@ -85,7 +85,7 @@ def backward_descriptor(config, op, batch, tensors, tag):
     body.step(moving, "vector", "reduction", reduction * out_height * out_width)
     body.step(moving, "row", "row", rows // sh)
 
-    dense, empty = [], []
+    commands = []  # one a phase; a hollow phase, without taps, only starts its sums at +0
     for row, row_tap, row_taps, row_origin, row_count in backward_phases(
         kh, sh, op.padding[0], rows
     ):
@@ -125,7 +125,6 @@ def backward_descriptor(config, op, batch, tensors, tag):
                     "accumulator_m_step": images * rows * width,
                     "stationary_block_step": taps * lanes,
                 },
-                when_first=body.mask("reduction") if hollow else 0,
             )
             body.last(command, "m_tiles", "group", group.last_m_tiles)
             body.last(command, "inner1", "image", last["image"])
@@ -135,12 +134,7 @@ def backward_descriptor(config, op, batch, tensors, tag):
                 body.last(command, "outer0", "reduction", last["reduction"])
                 body.last(command, "moving_inner1", "reduction", last["reduction"] * plane)
                 body.last(command, "stationary_outer0", "group", group.last_blocks * taps * lanes)
-            (empty if hollow else dense).append(command)
-    # phases without a tap only start sums, in the tile that starts them: never first or last
-    commands = [dense[0], *empty, *dense[1:]]
-    if len(dense) == 1 and empty:
-        # skipped after the first reduction tile; waiting for a slot once more does no harm
-        commands = [*empty, dense[0]]
+            commands.append(command)
     body.commands += commands
     accumulator_flags(body, commands, body.mask("reduction"))
     drain_tile(

@@ -50,7 +50,7 @@ def forward_descriptor(config, op, batch, tensors, tag):
         {
             "destination": DESTINATIONS["stationary"],
             "mode": MODES["rotate"],
-            "acquire": 1,
+            "acquire": int(not op.bias),  # the biases have acquired the slot
             "publish": 1,
             "base": line(weight),
             "exponent_base": exponent_line(weight),

@@ -1,0 +1,149 @@
+"""The requests of all clients as one sequence of bursts, checked against the window."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from ..streams.ports import read_request
+from ..streams.register import Register
+from .burst_splitter import BurstSplitter
+
+__all__ = ["BurstSource", "burst_words"]
+
+
+def burst_words(config):
+    """Bus words of the longest burst of one port."""
+    words = config.max_burst_beats // config.ports
+    if words < 1:
+        raise ValueError(
+            f"AcceleratorConfig.max_burst_beats must be at least ports ({config.ports}),"
+            f" not {config.max_burst_beats!r}"
+        )
+    return words
+
+
+class BurstSource(wiring.Component):
+    """Takes requests from the clients in turn, checks each, splits it into bursts.
+
+    A request outside the window is dropped, reported once, and nothing is taken any more until a
+    reset: no part of it leaves. All bursts of one request stand together.
+
+    Latency and cost: 4 cycles from request to burst; a request a cycle, a burst a cycle.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    clients : int
+
+    Members
+    -------
+    requests : In(stream(read_request)).array(clients)
+    window_base, window_limit : In(address_bits)
+        First byte that may be touched, first byte after the last; change them only while idle.
+    hold : In(1)
+        Takes no request and passes none on (bursts that are split already remain).
+    bursts : Out(stream of {address, beats, last, tag})
+        `address` in bus words, `beats` bus words (at most `burst_words(config)`), `last` burst of
+        its request, `tag` number of the client.
+    fault : Out(1)
+        Pulse: a request was outside the window.
+    fault_address : Out(address_bits)
+        Its byte address, in the same cycle.
+    """
+
+    def __init__(self, config, clients):
+        self._config, self._clients = config, clients
+        self._shift = exact_log2(config.bus_bytes)
+        self._word_bits = config.address_bits - self._shift
+        self._splitter = BurstSplitter(
+            word_bits=self._word_bits,
+            count_bits=9,
+            size=burst_words(config),
+            tag_bits=ceil_log2(clients),
+        )
+        request = read_request(config)
+        super().__init__(
+            {
+                "requests": In(stream.Signature(request)).array(clients),
+                "window_base": In(config.address_bits),
+                "window_limit": In(config.address_bits),
+                "hold": In(1),
+                "bursts": Out(stream.Signature(self._splitter.o.payload.shape())),
+                "fault": Out(1),
+                "fault_address": Out(config.address_bits),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        clients, shift = self._clients, self._shift
+        m.submodules.splitter = splitter = self._splitter
+
+        stage = data.StructLayout(
+            {"address": self._word_bits, "beats": 9, "client": range(max(2, clients))}
+        )
+        checked = Signal(stage, name="checked", reset_less=True)
+        checked_valid, checked_ready, halted = Signal(), Signal(), Signal()
+        # cuts the way of `ready`, from the ports' credits back into the clients
+        m.submodules.asked = asked = Register(stage)
+
+        # in turn: the first of the clients after the one served last, else the first of all
+        wanting, later, pick, grant, after = (
+            Signal(clients, name=n) for n in ("wanting", "later", "pick", "grant", "after")
+        )
+        open_, chosen = Signal(), Signal(range(max(2, clients)))
+        m.d.comb += [
+            wanting.eq(Cat(request.valid for request in self.requests)),
+            later.eq(wanting & after),
+            pick.eq(Mux(later.any(), later, wanting)),
+            grant.eq(Cat(pick[k] & ~pick[:k].any() for k in range(clients))),
+            open_.eq(asked.i.ready & ~self.hold & ~halted),
+            asked.i.valid.eq(wanting.any() & ~self.hold & ~halted),
+            asked.i.payload.client.eq(chosen),
+            Cat(request.ready for request in self.requests).eq(
+                grant & open_.replicate(clients)
+            ),
+        ]
+        for bit in range(len(chosen)):
+            m.d.comb += chosen[bit].eq(Cat(grant[k] for k in range(clients) if k >> bit & 1).any())
+        with m.Switch(chosen):
+            for k, request in enumerate(self.requests):
+                with m.Case(k) if k < clients - 1 else m.Default():
+                    m.d.comb += [
+                        asked.i.payload.address.eq(request.payload.address[shift:]),
+                        asked.i.payload.beats.eq(request.payload.beats),
+                    ]
+        with m.If(open_ & wanting.any()):
+            m.d.sync += after.eq(Cat(grant[:k].any() for k in range(clients)))
+
+        # the window: the beginning here, the end a stage later
+        low = Signal(reset_less=True)
+        end = Signal(self._word_bits + 1, reset_less=True)
+        outside, passed = Signal(), Signal()
+        m.d.comb += [
+            asked.o.ready.eq(checked_ready),
+            checked_ready.eq((~checked_valid | passed) & ~self.hold & ~halted),
+            outside.eq(low | (end > self.window_limit[shift:])),
+            passed.eq(splitter.i.ready & ~outside & ~self.hold & ~halted),
+            splitter.i.valid.eq(checked_valid & ~outside & ~self.hold & ~halted),
+            splitter.i.payload.address.eq(checked.address),
+            splitter.i.payload.beats.eq(checked.beats),
+            splitter.i.payload.tag.eq(checked.client),
+        ]
+        with m.If(checked_ready):
+            m.d.sync += [
+                checked_valid.eq(asked.o.valid),
+                checked.eq(asked.o.payload),
+                low.eq((asked.o.payload.address << shift) < self.window_base),
+                end.eq(asked.o.payload.address + asked.o.payload.beats),
+            ]
+        m.d.sync += self.fault.eq(0)
+        with m.If(checked_valid & outside & ~self.hold & ~halted):
+            m.d.sync += [
+                halted.eq(1),
+                self.fault.eq(1),
+                self.fault_address.eq(checked.address << shift),
+            ]
+        wiring.connect(m, splitter.o, wiring.flipped(self.bursts))
+        return m

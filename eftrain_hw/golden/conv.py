@@ -1,0 +1,206 @@
+"""Convolution (and, as its 1x1 case, the linear layer): forward and the gradient of its input."""
+
+import numpy as np
+
+from eftrain_hw.formats import Blocked
+
+from .arithmetic import SMALLEST, flush, greater
+from .dot import Operand, accumulate, align, dot_terms, in_range, scale
+from .geometry import output_size, pair, pixel_index, pixel_rows
+
+__all__ = ["conv_backward_input", "conv_forward"]
+
+
+def conv_forward(x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encode=True):
+    """Forward propagation of a convolution, with bias and ReLU.
+
+    Terms are added in the order (input-channel block, kernel row, kernel column), from the bias on.
+    A linear layer over a (C, H, W) map is a 1x1 convolution of the map reshaped to
+    (N, blocks * H * W, 1, 1, lanes), see `linear_to_blocked`.
+
+    Parameters
+    ----------
+    x : Blocked
+        Input (N, Ib, H, W, lanes).
+    w : Blocked
+        Weights (Ob, Ib, kh, kw, i, o).
+    bias : numpy.ndarray or None
+        float32 (Ob * lanes,).
+    stride, padding : (int, int)
+        Vertical and horizontal.
+    relu : bool
+        Replace what is not > 0 by +0.
+    encode : bool
+        Round the result to the format of `x`; otherwise return it as it is.
+
+    Returns
+    -------
+    Blocked (N, Ob, Ho, Wo, lanes), or a float32 array of that shape where not `encode`.
+    """
+    stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    lanes = _check(x, w, channels_axis=1, name="input")
+    images, _, height, width, _ = x.elements.shape
+    out_blocks, in_blocks, *kernel, _, _ = w.elements.shape
+    rows, columns = output_size((height, width), kernel, stride, padding)
+    if bias is None:
+        bias = np.zeros(out_blocks * lanes, np.float32)
+    bias = flush(bias)
+    if bias.shape != (out_blocks * lanes,):
+        raise ValueError(f"bias must have {out_blocks * lanes} elements, not shape {bias.shape}")
+
+    stationary, moving = Operand.of(w), Operand.of(x)
+    products = in_blocks * kernel[0] * kernel[1] * lanes
+    quick = in_range(stationary, moving, products, bias)
+    mantissas, exponents = stationary.values, stationary.exponents
+    if exponents is not None:
+        mantissas, exponents = align(mantissas, exponents[..., None], axis=-2)
+    # (Ib, kh, kw, Ob, o, i)
+    matrix = _scaled(mantissas, exponents, quick).transpose(1, 2, 3, 0, 5, 4)
+    matrix = np.ascontiguousarray(matrix).reshape(in_blocks, *kernel, out_blocks * lanes, lanes)
+
+    taps = [
+        (row, column, (np.arange(rows) * stride[0] + row - padding[0]),
+         (np.arange(columns) * stride[1] + column - padding[1]))
+        for row in range(kernel[0])
+        for column in range(kernel[1])
+    ]  # fmt: skip
+    total = _sum_taps(matrix, moving, (images, height, width), taps, bias, quick)
+    shape = (out_blocks, lanes, images, rows, columns)
+    result = np.ascontiguousarray(total.reshape(shape).transpose(2, 0, 3, 4, 1))
+    if relu:
+        result = np.where(greater(result, np.float32(0)), result, np.float32(0))
+    return Blocked.encode(x.format, result) if encode else result
+
+
+def conv_backward_input(dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mask=None):
+    """Backward propagation: the gradient of a convolution's input.
+
+    Each stride phase of the input is a dense convolution over the taps that exist for it. Terms are
+    added in the order (output-channel block, kernel row, kernel column), from +0 on.
+
+    Parameters
+    ----------
+    dy : Blocked
+        Gradient of the output (N, Ob, Ho, Wo, lanes).
+    w : Blocked
+        Weights (Ob, Ib, kh, kw, i, o).
+    input_size : (int, int)
+        H and W of the input.
+    stride, padding : (int, int)
+        Of the forward convolution.
+    mask : Blocked or None
+        The stored input (N, Ib, H, W, lanes) if it came out of a ReLU: the gradient is +0 where it
+        is not > 0.
+
+    Returns
+    -------
+    Blocked (N, Ib, H, W, lanes).
+    """
+    stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    size = pair("input_size", input_size, least=1)
+    lanes = _check(dy, w, channels_axis=0, name="gradient")
+    images, _, rows, columns, _ = dy.elements.shape
+    out_blocks, in_blocks, *kernel, _, _ = w.elements.shape
+    if output_size(size, kernel, stride, padding) != (rows, columns):
+        raise ValueError(f"gradient must fit an input of {size}, not have {(rows, columns)} pixels")
+
+    stationary, moving = Operand.of(w), Operand.of(dy)
+    quick = in_range(stationary, moving, out_blocks * kernel[0] * kernel[1] * lanes)
+    exponents = stationary.exponents
+    # one exponent for each row i: nothing to align
+    scaled = _scaled(stationary.values, None if exponents is None else exponents[..., None], quick)
+    matrix = np.ascontiguousarray(scaled.transpose(0, 2, 3, 1, 4, 5))  # (Ob, kh, kw, Ib, i, o)
+    matrix = matrix.reshape(out_blocks, *kernel, in_blocks * lanes, lanes)
+
+    result = np.zeros((images, in_blocks, *size, lanes), np.float32)
+    start = np.zeros(in_blocks * lanes, np.float32)
+    for first_row, first_column in np.ndindex(*stride):
+        ih = np.arange((first_row - padding[0]) % stride[0], size[0], stride[0])
+        iw = np.arange((first_column - padding[1]) % stride[1], size[1], stride[1])
+        taps = [
+            (row, column, (ih + padding[0] - row) // stride[0],
+             (iw + padding[1] - column) // stride[1])
+            for row in range(first_row, kernel[0], stride[0])
+            for column in range(first_column, kernel[1], stride[1])
+        ]  # fmt: skip
+        if not (taps and ih.size and iw.size):
+            continue
+        total = _sum_taps(matrix, moving, (images, rows, columns), taps, start, quick)
+        shape = (in_blocks, lanes, images, ih.size, iw.size)
+        result[:, :, ih[:, None], iw] = total.reshape(shape).transpose(2, 0, 3, 4, 1)
+    if mask is not None:
+        if mask.elements.shape != result.shape:
+            raise ValueError(f"mask must have shape {result.shape}, not {mask.elements.shape}")
+        # a subnormal counts as zero
+        positive = mask.elements >= (SMALLEST if mask.exponents is None else 1)
+        result = np.where(positive, result, np.float32(0))
+    return Blocked.encode(dy.format, result)
+
+
+def _check(tensor, w, *, channels_axis, name):
+    """The lanes of a tensor and its weights, after checking that they fit together."""
+    if tensor.elements.ndim != 5:
+        raise ValueError(f"{name} must have 5 axes, not shape {tensor.elements.shape}")
+    lanes = tensor.elements.shape[-1]
+    if w.elements.ndim != 6 or w.elements.shape[-2:] != (lanes, lanes):
+        raise ValueError(f"weights must be (Ob, Ib, kh, kw, {lanes}, {lanes}),"
+                         f" not {w.elements.shape}")  # fmt: skip
+    if tensor.elements.shape[1] != w.elements.shape[channels_axis]:
+        raise ValueError(
+            f"{name} must have {w.elements.shape[channels_axis]} channel blocks,"
+            f" not {tensor.elements.shape[1]}"
+        )
+    if tensor.format.name != w.format.name:
+        raise ValueError(f"{name} must be {w.format.name} as the weights, not {tensor.format.name}")
+    return lanes
+
+
+def _scaled(values, exponents, quick):
+    """Values of aligned operands; float64 where a power of two may leave binary32."""
+    if exponents is None:
+        return values
+    dtype = np.float32 if quick else np.float64
+    return values * scale(exponents, dtype)
+
+
+def _sum_taps(matrix, moving, shape, taps, start, quick):
+    """Add the terms of all (block, tap), in that order, to `start`.
+
+    Parameters
+    ----------
+    matrix : numpy.ndarray
+        Stationary vectors (blocks, kh, kw, rows, lanes).
+    moving : Operand
+        (N, blocks, H, W, lanes).
+    shape : (int, int, int)
+        N, H, W of `moving`.
+    taps : list of (kernel row, kernel column, rows read, columns read)
+    start : numpy.ndarray
+        float32 (rows,).
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (rows, N * result rows * result columns).
+    """
+    exact_sum = moving.exponents is not None
+    exponents = moving.exponents[..., None] if exact_sum else None
+    values = pixel_rows(_scaled(moving.values, exponents, quick))
+    values = np.ascontiguousarray(values.swapaxes(0, 1))
+    image = np.arange(shape[0])[:, None, None]
+    indices = [
+        pixel_index(image, row[:, None], column, shape).reshape(-1) for _, _, row, column in taps
+    ]
+    if exact_sum and quick:
+        start = start + np.float32(0)  # +0 for -0, see dot_terms
+    total = np.empty((matrix.shape[-2], indices[0].size), np.float32)
+    total[...] = start[:, None]
+    for block in range(matrix.shape[0]):
+        for (row, column, _, _), index in zip(taps, indices, strict=True):
+            vectors = values[block].take(index, axis=0).T
+            if not exact_sum:
+                vectors = np.ascontiguousarray(vectors)
+            stationary = matrix[block, row, column]
+            terms = dot_terms(stationary, vectors, exact_sum=exact_sum, quick=quick)
+            total = accumulate(total, terms, quick=quick)
+    return total

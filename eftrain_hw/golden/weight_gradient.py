@@ -1,0 +1,117 @@
+"""Weight and bias gradient of a convolution: the lanes are strips of the output plane."""
+
+import math
+
+import numpy as np
+
+from .dot import Operand, accumulate, align, dot_terms, in_range, scale
+from .geometry import ceil_div, output_size, pair, pixel_index, pixel_rows
+
+__all__ = ["conv_backward_weight"]
+
+_ONE = Operand(None, None, 127, 127)
+
+
+def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split):
+    """Gradient of a convolution's weights and bias.
+
+    Lane j = (a * B + b) * C + c of pixel group (ig, r, c') holds image ig * A + a, output row
+    b * Rs + r and output column c * Cs + c'. Terms are added in the order of the pixel groups.
+
+    Parameters
+    ----------
+    x : Blocked
+        Input of the layer (N, Ib, H, W, lanes).
+    dy : Blocked
+        Gradient of its output (N, Ob, Ho, Wo, lanes).
+    kernel, stride, padding : (int, int)
+        Of the forward convolution.
+    split : (int, int, int)
+        A, B, C: powers of two whose product is `lanes`.
+
+    Returns
+    -------
+    dw : numpy.ndarray
+        float32 (Ob, Ib, kh, kw, i, o).
+    db : numpy.ndarray
+        float32 (Ob * lanes,).
+    """
+    kernel = pair("kernel", kernel, least=1)
+    stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    images, in_blocks, height, width, lanes = x.elements.shape
+    out_blocks, rows, columns = dy.elements.shape[1:4]
+    expected = output_size((height, width), kernel, stride, padding)
+    if (images, *expected, lanes) != (dy.elements.shape[0], rows, columns, dy.elements.shape[4]):
+        raise ValueError(
+            f"gradient must have {images} images of {expected} pixels in vectors of {lanes},"
+            f" not shape {dy.elements.shape}"
+        )
+    if x.format.name != dy.format.name:
+        raise ValueError(f"gradient must be {x.format.name} as the input, not {dy.format.name}")
+    powers = all(isinstance(part, int) and part > 0 and part & (part - 1) == 0 for part in split)
+    if len(split) != 3 or not powers or math.prod(split) != lanes:
+        raise ValueError(f"split must be three powers of two of product {lanes}, not {split!r}")
+
+    stationary, moving = Operand.of(dy), Operand.of(x)
+    groups = ceil_div(images, split[0]), ceil_div(rows, split[1]), ceil_div(columns, split[2])
+    products = math.prod(groups) * lanes
+    exact_sum = moving.exponents is not None
+    quick = in_range(stationary, moving, products) and in_range(stationary, _ONE, products)
+
+    gradients = _Gather(stationary, (images, rows, columns), quick)
+    inputs = _Gather(moving, (images, height, width), quick)
+    outputs, taps = out_blocks * lanes, kernel[0] * kernel[1] * in_blocks * lanes
+    dw = np.zeros((outputs, taps), np.float32)
+    db = np.zeros((outputs, 1), np.float32)
+    ones = np.ones((1, lanes, 1), np.float32)
+    limit = 1 << 20 if exact_sum else 1 << 16
+    step = max(1, limit // (taps * max(outputs, lanes)))
+    for at in range(0, math.prod(groups), step):
+        group = np.arange(at, min(at + step, math.prod(groups)))
+        image, row, column = _lane_pixels(group, groups, split)
+        left = gradients(image, row, column).swapaxes(1, 2)  # (groups, o, lanes)
+        tap_row = row[..., None, None] * stride[0] + np.arange(kernel[0])[:, None] - padding[0]
+        tap_column = column[..., None, None] * stride[1] + np.arange(kernel[1]) - padding[1]
+        right = inputs(image[..., None, None], tap_row, tap_column)
+        right = right.reshape(group.size, lanes, taps)
+        if not exact_sum:
+            left = np.ascontiguousarray(left)
+        terms = dot_terms(left, right, exact_sum=exact_sum, quick=quick)
+        terms_bias = dot_terms(left, ones, exact_sum=exact_sum, quick=quick)
+        for term, term_bias in zip(terms, terms_bias, strict=True):
+            dw = accumulate(dw, term, quick=quick)
+            db = accumulate(db, term_bias, quick=quick)
+    dw = dw.reshape(out_blocks, lanes, *kernel, in_blocks, lanes).transpose(0, 4, 2, 3, 5, 1)
+    return np.ascontiguousarray(dw), db.reshape(-1)
+
+
+def _lane_pixels(group, groups, split):
+    """Image, output row and column of every lane of pixel groups, each (group, lanes).
+
+    Rows from b * Rs + Rs on belong to the next strip, and those from Ho on to nobody: they may
+    exist all the same in the tensor that is read.
+    """
+    image_group, row, column = np.unravel_index(group[:, None], groups)
+    a, b, c = np.unravel_index(np.arange(math.prod(split)), split)
+    return image_group * split[0] + a, b * groups[1] + row, c * groups[2] + column
+
+
+class _Gather:
+    """Reads pixels of an operand, one a lane, and aligns them over the lanes (axis 1)."""
+
+    def __init__(self, operand, shape, quick):
+        self._shape = shape
+        self._dtype = np.float32 if quick else np.float64
+        self._values = pixel_rows(operand.values)
+        self._exponents = None
+        if operand.exponents is not None:
+            self._exponents = pixel_rows(operand.exponents)
+
+    def __call__(self, image, row, column):
+        index = pixel_index(image, row, column, self._shape)
+        values = self._values.take(index, axis=0)  # (group, lanes, ..., blocks, lanes)
+        if self._exponents is not None:
+            exponents = self._exponents.take(index, axis=0)[..., None]
+            values, exponents = align(values, exponents, axis=1)
+            values = values * scale(exponents, self._dtype)
+        return values.reshape(*values.shape[:-2], -1)

@@ -1,0 +1,288 @@
+"""The accelerator: submodules and connections, in data-flow order."""
+
+from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from ..array.compute_engine import ComputeEngine
+from ..buffers.moving import MovingBuffer
+from ..buffers.slots import SlotController
+from ..buffers.weight_reuse import WeightReuseBuffer
+from ..config import AcceleratorConfig
+from ..csr.csr_block import Csr
+from ..csr.registers import ADDRESS_BITS
+from ..dma.axi import Axi, AxiLite, connect_channels
+from ..dma.loader import Loader
+from ..dma.memory_reader import MemoryReader
+from ..dma.memory_writer import MemoryWriter
+from ..dma.run_reader import RunReader
+from ..dma.run_writer import RunWriter
+from ..sequencer.opcodes import LAYOUTS
+from ..sequencer.sequencer import Sequencer
+from ..streams.command import NOP
+from ..streams.command_receiver import CommandReceiver
+from ..streams.connect import connect_streams
+from ..vector.drain import Drain
+from ..vector.ports import read_item_bytes, write_item_bytes
+from ..vector.vector_unit import COMMANDS as VECTOR_COMMANDS
+from ..vector.vector_unit import VectorUnit
+from .supervisor import Supervisor
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator(wiring.Component):
+    """Trains convolutional networks: AXI4-Lite in, layer programs and tensors over AXI.
+
+        axil --> csr --> supervisor --> sequencer --> command receivers --> every engine
+        axi0.. <--> reader, writer <--> loader --> moving buffer   --> compute --> drain --> writer
+                                           \\--> weight reuse buffer --^   vector unit <--> both
+
+    A write to `control.start` runs the program at `program_address`; `irq` rises at its end or at an
+    error. Everything between, one training step, needs no host.
+
+    Latency and cost: see docs/resources.md.
+    Golden: eftrain_hw.golden.network.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    primitives : str
+        "portable" or "xilinx7": how dot products are described, see `array`.
+
+    Members
+    -------
+    axil : In(AxiLite(12))
+        Registers, docs/registers.md.
+    axi0, axi1, .. : Out(Axi)
+        Memory ports, 64 bits, AXI4 or AXI3.
+    irq : Out(1)
+        Level; enabled and cleared through the registers.
+    """
+
+    def __init__(self, config, *, primitives="portable"):
+        if not isinstance(config, AcceleratorConfig):
+            raise TypeError(f"Accelerator config must be an AcceleratorConfig, not {config!r}")
+        self._config = config
+        self._primitives = primitives
+        ports = {
+            f"axi{k}": Out(Axi(config.address_bits, config.axi)) for k in range(config.ports)
+        }
+        super().__init__({"axil": In(AxiLite(ADDRESS_BITS)), **ports, "irq": Out(1)})
+
+    @property
+    def config(self):
+        return self._config
+
+    @property
+    def primitives(self):
+        return self._primitives
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.csr = csr = Csr(config)
+        m.submodules.supervisor = supervisor = Supervisor(config)
+        core = Module()  # what a soft reset clears
+        m.submodules.core = ResetInserter(supervisor.core_reset)(core)
+
+        core.submodules.sequencer = sequencer = Sequencer(config)
+        receivers = self._receivers(core, sequencer)
+        core.submodules.loader = loader = Loader(config=config)
+        core.submodules.moving = moving = MovingBuffer(config=config)
+        core.submodules.stationary = stationary = WeightReuseBuffer(config=config)
+        core.submodules.compute = compute = ComputeEngine(
+            config, read_latency=MovingBuffer.read_latency, primitives=self._primitives
+        )
+        core.submodules.banks = banks = SlotController(ahead=True)
+        core.submodules.drain = drain = Drain(
+            config, accumulator_latency=compute.drain_latency
+        )
+        core.submodules.vector = vector = VectorUnit(config)
+
+        connect_streams(core, receivers["load"].command, loader.command)
+        connect_streams(core, receivers["compute"].command, compute.command)
+        connect_streams(core, receivers["drain"].command, drain.command)
+        self._connect_vector_commands(core, receivers, vector)
+
+        # tiles: loader -> buffers -> array -> drain
+        connect(core, loader.moving, moving.write)
+        connect(core, loader.stationary, stationary.write)
+        connect(core, loader.bias, stationary.bias_write)
+        connect(core, compute.moving, moving.read)
+        connect(core, compute.stationary, stationary.read)
+        connect(core, compute.bias, stationary.bias_read)
+        connect(core, drain.accumulator, compute.accumulator)
+        core.d.comb += [
+            loader.moving_free.eq(moving.free),
+            moving.acquire.eq(loader.moving_acquire),
+            moving.publish.eq(loader.moving_publish),
+            compute.moving_full.eq(moving.full),
+            moving.release.eq(compute.moving_release),
+            loader.stationary_free.eq(stationary.free),
+            stationary.acquire.eq(loader.stationary_acquire),
+            stationary.publish.eq(loader.stationary_publish),
+            compute.stationary_full.eq(stationary.full),
+            stationary.release.eq(compute.stationary_release),
+            compute.accumulator_free.eq(banks.free),
+            banks.acquire.eq(compute.accumulator_acquire),
+            banks.publish.eq(compute.accumulator_publish),
+            drain.accumulator_full.eq(banks.full),
+            banks.release.eq(drain.accumulator_release),
+        ]
+
+        # memory side
+        run_readers, run_writers = self._runs(core, drain, vector)
+        read_clients = [sequencer.memory, loader.memory, *(r.memory for r in run_readers)]
+        m.submodules.reader = reader = MemoryReader(config, len(read_clients))
+        m.submodules.writer = writer = MemoryWriter(config, len(run_writers))
+        for client, port in zip(read_clients, reader.clients):
+            connect(m, client, port)
+        for run_writer, port in zip(run_writers, writer.clients):
+            connect(m, run_writer.memory, port)
+        handshakes, read_beats, write_beats = [], 0, 0
+        for k in range(config.ports):
+            port = getattr(self, f"axi{k}")
+            connect_channels(m, port, reader.axi[k])
+            connect_channels(m, port, writer.axi[k])
+            r, w = Signal(name=f"r{k}_moves"), Signal(name=f"w{k}_moves")
+            m.d.sync += [r.eq(port.rvalid & port.rready), w.eq(port.wvalid & port.wready)]
+            handshakes += [r, w]
+            read_beats, write_beats = read_beats + r, write_beats + w
+
+        busy = [r.busy for r in receivers.values()] + [w.busy for w in run_writers]
+        busy += [loader.busy, compute.busy, drain.busy, vector.busy]
+        engines_busy, progress = Signal(init=1), Signal()
+        core.d.sync += engines_busy.eq(_any(busy))
+        m.d.sync += progress.eq(sequencer.progress | _any(handshakes))
+        m.d.comb += [
+            sequencer.engines_busy.eq(engines_busy),
+            csr.count_read_beats.eq(read_beats),
+            csr.count_write_beats.eq(write_beats),
+        ]
+        self._connect_control(m, csr, supervisor, sequencer, reader, writer)
+        m.d.comb += [
+            supervisor.progress.eq(progress),
+            supervisor.nonfinite.eq(drain.nonfinite),
+            vector.learning_rate.eq(csr.learning_rate),
+            vector.momentum.eq(csr.momentum),
+            vector.inverse_images.eq(csr.inverse_images),
+            vector.valid_images.eq(csr.valid_images),
+            csr.count_mac_busy.eq(compute.mac_busy),
+            csr.count_commands.eq(sequencer.command_sent),
+            csr.count_descriptors.eq(sequencer.descriptor_finished),
+        ]
+        for name in ("moving", "stationary", "accumulator", "hazard"):
+            event = getattr(csr, f"count_stall_{name}")
+            m.d.comb += event.eq(getattr(compute, f"stall_{name}"))
+        return m
+
+    @staticmethod
+    def _receivers(core, sequencer):
+        """A command receiver behind each of the sequencer's streams, by the command's name."""
+        receivers = {}
+        for layout in LAYOUTS:
+            if layout.opcode == NOP.opcode:
+                continue
+            receiver = CommandReceiver(layout, ahead=layout not in VECTOR_COMMANDS)
+            core.submodules[f"{layout.name}_receiver"] = receivers[layout.name] = receiver
+            connect_streams(core, getattr(sequencer, f"issue_{layout.name}"), receiver.words)
+        return receivers
+
+    @staticmethod
+    def _connect_vector_commands(core, receivers, vector):
+        """One command at a time; the program's fences order commands of different kinds."""
+        free = vector.command.ready
+        taken = 0
+        for layout in VECTOR_COMMANDS:
+            command = receivers[layout.name].command
+            turn = command.valid & ~taken if layout is not VECTOR_COMMANDS[0] else command.valid
+            with core.If(turn):
+                core.d.comb += [
+                    vector.command.valid.eq(1),
+                    vector.command.payload.opcode.eq(layout.opcode),
+                    vector.command.payload.words.eq(command.payload.as_value()),
+                ]
+            core.d.comb += command.ready.eq(free & turn)
+            taken = taken | command.valid
+
+    def _runs(self, core, drain, vector):
+        """Run readers and writers between the engines that stream and the memory side."""
+        config = self._config
+        narrow = config.drain_lanes * config.element_bytes
+        core.submodules.mask_reader = mask = RunReader(config, narrow)
+        core.submodules.element_writer = elements = RunWriter(
+            config, (narrow, config.drain_lanes * 4), depth=64
+        )
+        core.submodules.exponent_writer = exponents = RunWriter(config, 1)
+        connect_streams(core, drain.mask_run, mask.run)
+        connect_streams(core, mask.items, drain.mask_items)
+        connect_streams(core, drain.element_run, elements.run)
+        connect_streams(core, drain.element_items, elements.items)
+        connect_streams(core, drain.exponent_run, exponents.run)
+        connect_streams(core, drain.exponent_items, exponents.items)
+        readers, writers = [mask], [elements, exponents]
+        for k, sizes in enumerate(read_item_bytes(config)):
+            core.submodules[f"vector_reader{k}"] = reader = RunReader(config, sizes)
+            port = getattr(vector, f"read{k}")
+            connect_streams(core, port.run, reader.run)
+            connect_streams(core, reader.items, port.items)
+            readers.append(reader)
+        for k, sizes in enumerate(write_item_bytes(config)):
+            core.submodules[f"vector_writer{k}"] = writer = RunWriter(config, sizes)
+            port = getattr(vector, f"write{k}")
+            connect_streams(core, port.run, writer.run)
+            connect_streams(core, port.items, writer.items)
+            writers.append(writer)
+        return readers, writers
+
+    def _connect_control(self, m, csr, supervisor, sequencer, reader, writer):
+        connect(m, flipped(self.axil), csr.axil)
+        status = "idle busy done error nonfinite resetting".split()
+        m.d.comb += [
+            supervisor.start.eq(csr.control_start),
+            supervisor.soft_reset.eq(csr.control_soft_reset),
+            supervisor.irq_enable.eq(csr.control_irq_enable),
+            supervisor.irq_done_clear.eq(csr.irq_status_done_clear),
+            supervisor.irq_error_clear.eq(csr.irq_status_error_clear),
+            supervisor.watchdog.eq(csr.watchdog),
+            supervisor.program_done.eq(sequencer.done),
+            supervisor.program_error.eq(sequencer.error),
+            supervisor.program_error_code.eq(sequencer.error_code),
+            supervisor.tag.eq(sequencer.descriptor_tag),
+            supervisor.index.eq(sequencer.descriptor_index),
+            sequencer.start.eq(supervisor.program_start),
+            sequencer.program_address.eq(csr.program_address),
+            *(
+                getattr(csr, f"status_{name}").eq(
+                    getattr(supervisor, "nonfinite_seen" if name == "nonfinite" else name)
+                )
+                for name in status
+            ),
+            csr.irq_status_done.eq(supervisor.irq_done),
+            csr.irq_status_error.eq(supervisor.irq_error),
+            csr.error_code.eq(supervisor.error_code),
+            csr.error_tag.eq(supervisor.error_tag),
+            csr.error_index.eq(supervisor.error_index),
+            csr.error_address.eq(supervisor.error_address),
+            csr.counting.eq(supervisor.counting),
+            csr.counters_clear.eq(supervisor.counters_clear),
+            self.irq.eq(supervisor.irq),
+        ]
+        for name, side in (("read", reader), ("write", writer)):
+            m.d.comb += [
+                getattr(supervisor, f"{name}_error").eq(side.error),
+                getattr(supervisor, f"{name}_error_code").eq(side.error_code),
+                getattr(supervisor, f"{name}_error_address").eq(side.error_address),
+                getattr(supervisor, f"{name}_drained").eq(side.drained),
+                side.abort.eq(supervisor.abort),
+                side.window_base.eq(csr.window_base),
+                side.window_limit.eq(csr.window_limit),
+            ]
+
+
+def _any(signals):
+    total = 0
+    for signal in signals:
+        total = total | signal
+    return total

@@ -1,0 +1,1 @@
+"""Payloads, ports, commands and the small stream parts that everything is wired with."""
