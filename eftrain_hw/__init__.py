@@ -2,6 +2,7 @@
 
 from .compiler import compile_network, nn, optim
 from .config import AcceleratorConfig
+from .runtime import Trainer, open_device
 
 __version__ = "0.1.0"
-__all__ = ["AcceleratorConfig", "compile_network", "nn", "optim"]
+__all__ = ["AcceleratorConfig", "Trainer", "compile_network", "nn", "open_device", "optim"]

@@ -137,9 +137,7 @@ class AcceleratorConfig:
     def preset(cls, name):
         """Configuration of a board or of a test bench by name; ValueError lists the names."""
         if name not in PRESETS:
-            raise ValueError(
-                f"configuration preset must be one of {sorted(PRESETS)}, not {name!r}"
-            )
+            raise ValueError(f"configuration preset must be one of {sorted(PRESETS)}, not {name!r}")
         return cls(**PRESETS[name])
 
     def replace(self, **changes):

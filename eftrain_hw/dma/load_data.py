@@ -24,8 +24,8 @@ class LoadData(wiring.Component):
     were asked for are taken as long as the caller takes pieces: the elements of earlier exponents
     have come before later exponents, and the queue holds more than a chunk's exponents.
 
-    Latency and cost: 4 cycles from a beat of elements to its piece. Two queues of 32 bus beats in
-    LUT RAM (about 90 LUTs each with 16 bytes), two of requests, about 150 LUTs besides.
+    Latency and cost: 3 cycles from a beat of elements to its piece. Two queues of 32 bus beats in
+    LUT RAM (about 90 LUTs each with 16 bytes), two of requests, about 160 LUTs besides.
 
     Parameters
     ----------

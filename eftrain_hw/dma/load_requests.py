@@ -22,7 +22,7 @@ class LoadRequests(wiring.Component):
     beats of the runs' vectors is asked for.
 
     Latency and cost: 2 cycles from a run to its first request, then a request a cycle; rows that
-    are joined take a cycle each. About 350 LUTs, no DSP.
+    are joined take a cycle each. About 330 LUTs, no DSP.
 
     Parameters
     ----------

@@ -20,9 +20,9 @@ class TileWalker(wiring.Component):
     reads nothing of its command but `base`, `vector`, `columns` and the flags. A command without
     any vector yields one empty item. Sums of rows, columns and steps beyond +-2^17 wrap.
 
-    Latency and cost: about 12 cycles from a command to its first item (fewer than 16 more where
-    rows start below row 0 or a strip has several images), as much from lane to lane; an item a
-    cycle. About 600 LUTs, no DSP: products are added up bit by bit.
+    Latency and cost: about 11 cycles from a command to its first item, 8 from lane to lane, and a
+    cycle more for each bit of the first row beyond the fourth, and of a strip's count of images;
+    an item a cycle. About 800 LUTs, no DSP: products are added up bit by bit.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ class TileWalker(wiring.Component):
                     restart.eq(1),
                 ]
                 with m.If(free | ~to_acquire):
-                    m.d.sync += [image_vector.eq(start)]
+                    m.d.sync += [to_acquire.eq(0), image_vector.eq(start)]
                     m.next = "WALK"
                 moving = destination == DESTINATIONS["moving"]
                 m.d.comb += [

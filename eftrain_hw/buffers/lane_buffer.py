@@ -1,0 +1,150 @@
+"""A buffer of one bank for each lane, written by bus words and read by elements."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In
+from amaranth.utils import exact_log2
+
+from ..config import AcceleratorConfig
+from ..streams.ports import LaneRead, LaneWrite
+
+__all__ = ["READ_LATENCY", "LaneBuffer"]
+
+READ_LATENCY = 3
+
+
+class LaneBuffer(wiring.Component):
+    """Two slots of `words / 2` bus words a lane, and the exponents of the vectors that lie there.
+
+    Contract: a write port that takes a bus word for one lane, or one element for each lane, and a
+    read port that gives one element of every lane at one address. What is written in a cycle can
+    be read from the next cycle on. Reading and writing one slot at a time is for the slot
+    controller to prevent. Formats without exponents read exponents 0.
+
+        cycle      0        1          2          3
+        address    a
+                   register | RAM word | select   | elements, exponents of a
+
+    The exponents of slot s are `elements / lanes` words of `lanes` bytes: read with `serial`, lane
+    j gets byte j of word address // lanes, otherwise all get byte address % lanes.
+
+    Latency and cost: `read_latency` cycles, a word and an address a cycle. RAM: lanes *
+    ceil(8 bus_bytes / 72) * ceil(words / 512) RAMB36, and ceil(8 lanes / 72) * ceil(2 elements /
+    lanes / 512) for exponents; LUTs: about 5 for each bit that is read (16 elements in a word) and
+    one for each write enable (lanes * elements_per_beat).
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    words : int
+        Depth of a lane's bank in bus words, both slots together; a power of two, at least 64.
+
+    Members
+    -------
+    fill_slot : In(1)
+        The slot that is written.
+    write : In(LaneWrite)
+    read : In(LaneRead)
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+
+    read_latency = READ_LATENCY
+
+    def __init__(self, *, config, words):
+        if not isinstance(config, AcceleratorConfig):
+            raise TypeError(f"LaneBuffer config must be an AcceleratorConfig, not {config!r}")
+        if not isinstance(words, int) or isinstance(words, bool):
+            raise TypeError(f"LaneBuffer words must be int, not {words!r}")
+        if words < 64 or words & (words - 1):
+            raise ValueError(f"LaneBuffer words must be a power of two, at least 64, not {words!r}")
+        self._config, self._words = config, words
+        super().__init__(
+            {
+                "fill_slot": In(1),
+                "write": In(LaneWrite(config, words)),
+                "read": In(LaneRead(config, self.elements)),
+            }
+        )
+
+    @property
+    def config(self):
+        return self._config
+
+    @property
+    def words(self):
+        return self._words
+
+    @property
+    def elements(self):
+        """Elements of one lane in one slot."""
+        return self._words * self._config.elements_per_beat // 2
+
+    def elaborate(self, platform):
+        m = Module()
+        config, lanes = self._config, self._config.lanes
+        per_word, bits = config.elements_per_beat, 8 * config.element_bytes
+        piece = min(lanes, per_word)
+        address, slot = Signal(range(self.elements)), Signal()
+        serial = Signal()
+        m.d.sync += [
+            address.eq(self.read.address),
+            slot.eq(self.read.slot),
+            serial.eq(self.read.serial),
+        ]
+
+        select = Signal(range(per_word))
+        m.d.sync += select.eq(address)
+        for lane in range(lanes):
+            bank = memory.Memory(
+                shape=data.ArrayLayout(bits, per_word), depth=self._words, init=[],
+                attrs={"ram_style": "block"},
+            )
+            m.submodules[f"bank{lane}"] = bank
+            write, read = bank.write_port(granularity=1), bank.read_port()
+            own = lane % piece
+            m.d.comb += [
+                write.addr.eq(Cat(self.write.word, self.fill_slot)),
+                write.data.as_value().eq(self.write.data),
+                write.en.eq(
+                    Cat(
+                        (self.write.lanes[lane] & self.write.groups[place // piece])
+                        | (self.write.parts[lane // piece] & self.write.positions[place ^ own])
+                        for place in range(per_word)
+                    )
+                ),
+                read.addr.eq(Cat(address[exact_log2(per_word):], slot)),
+            ]
+            in_order = Cat(read.data[number ^ own] for number in range(per_word))
+            element = Signal(bits, name=f"element{lane}", reset_less=True)
+            m.d.sync += element.eq(in_order.word_select(select, bits))
+            m.d.comb += self.read.elements[lane].eq(element)
+
+        if config.has_exponents:
+            self._exponents(m, address, slot, serial)
+        return m
+
+    def _exponents(self, m, address, slot, serial):
+        lanes = self._config.lanes
+        m.submodules.exponents = store = memory.Memory(
+            shape=data.ArrayLayout(8, lanes), depth=2 * self.elements // lanes, init=[],
+            attrs={"ram_style": "block"},
+        )
+        write, read = store.write_port(granularity=1), store.read_port()
+        lane, each = Signal(range(lanes)), Signal()
+        m.d.comb += [
+            write.addr.eq(Cat(self.write.exponent_word, self.fill_slot)),
+            write.en.eq(self.write.exponent_lanes),
+            read.addr.eq(Cat(address[exact_log2(lanes):], slot)),
+        ]
+        m.d.comb += [write.data[number].eq(self.write.exponent) for number in range(lanes)]
+        m.d.sync += [lane.eq(address), each.eq(serial)]
+        shared = read.data.as_value().word_select(lane, 8)
+        exponents = Signal(data.ArrayLayout(8, lanes), reset_less=True)
+        for number in range(lanes):
+            m.d.sync += exponents[number].eq(shared)
+            with m.If(each):
+                m.d.sync += exponents[number].eq(read.data[number])
+        m.d.comb += self.read.exponents.eq(exponents)

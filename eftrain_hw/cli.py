@@ -1,0 +1,174 @@
+"""The command `eftrain`."""
+
+import argparse
+import json
+import runpy
+import sys
+import time
+from pathlib import Path
+
+from . import __version__
+from .config import PRESETS, AcceleratorConfig
+
+__all__ = ["main"]
+
+
+def _config(parser):
+    parser.add_argument(
+        "--config",
+        default="pynq-z2",
+        metavar="FILE|PRESET",
+        help=f"JSON file, or one of {', '.join(PRESETS)} (default: %(default)s)",
+    )
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="eftrain", description="Generate, simulate and use a CNN training accelerator."
+    )
+    parser.add_argument("--version", action="version", version=f"eftrain {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    train = commands.add_parser("train", help="train a network on a device")
+    train.set_defaults(run=_train)
+    _config(train)
+    train.add_argument(
+        "--data", required=True, help="digits, npz:FILE, idx:DIR (MNIST) or cifar10:DIR (binary)"
+    )
+    train.add_argument(
+        "--network",
+        required=True,
+        metavar="FILE.py",
+        help="Python file that defines `network`, an nn.Sequential",
+    )
+    train.add_argument("--device", default="sim", help="golden or sim (default: %(default)s)")
+    train.add_argument("--epochs", type=int, default=10, metavar="N", help="default: %(default)s")
+    train.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
+    train.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
+    train.add_argument("--momentum", type=float, default=0.9, help="default: %(default)s")
+    train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    train.add_argument("--json", type=Path, metavar="OUT", help="write history and result here")
+    train.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
+    train.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+
+    verilog = commands.add_parser("verilog", help="write the accelerator's Verilog")
+    verilog.set_defaults(run=_verilog)
+    _config(verilog)
+    verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+    info = commands.add_parser("info", help="show a configuration and what follows from it")
+    info.set_defaults(run=_info)
+    _config(info)
+    info.add_argument("--json", action="store_true", help="the configuration as JSON")
+    return parser
+
+
+def _load_network(path):
+    from .compiler import nn
+
+    if not path.endswith(".py"):
+        raise ValueError(f"--network must be a Python file, not {path!r}")
+    try:
+        names = runpy.run_path(path)
+    except FileNotFoundError:
+        raise ValueError(f"--network {path}: no such file") from None
+    except SyntaxError as error:
+        raise ValueError(f"--network {path}, line {error.lineno}: {error.msg}") from None
+    network = names.get("network")
+    if not isinstance(network, nn.Sequential):
+        raise ValueError(
+            f"--network {path} must define `network`, an nn.Sequential, not {network!r}"
+        )
+    return network
+
+
+def _train(arguments):
+    from .compiler import compile_network, nn, optim
+    from .runtime import Trainer, load_dataset, open_device
+
+    config = AcceleratorConfig.load(arguments.config)
+    network = _load_network(arguments.network)
+    program = compile_network(
+        network,
+        config,
+        batch_size=arguments.batch_size,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=arguments.lr, momentum=arguments.momentum),
+    )
+    x, y, x_test, y_test = load_dataset(arguments.data)
+    start = time.perf_counter()
+    with open_device(arguments.device, config) as device:
+        if arguments.resume:
+            trainer = Trainer.load(arguments.resume, device, program)
+        else:
+            trainer = Trainer(program, device, seed=arguments.seed)
+        history = trainer.fit(
+            x,
+            y,
+            epochs=arguments.epochs,
+            validation=(x_test, y_test),
+            progress=not arguments.quiet,
+        )
+        result = trainer.evaluate(x_test, y_test)
+        if arguments.save:
+            trainer.save(arguments.save)
+    report = {
+        "config": config.to_dict(),
+        "build_id": f"{config.build_id:016x}",
+        "device": arguments.device,
+        "data": arguments.data,
+        "seed": trainer.seed,
+        "epochs": trainer.epoch,
+        "test_loss": result["loss"],
+        "test_accuracy": result["accuracy"],
+        "wall_seconds": time.perf_counter() - start,
+        "history": history.to_dict(),
+    }
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"test accuracy {result['accuracy']:.4f}, test loss {result['loss']:.4f}")
+
+
+def _verilog(arguments):
+    from .runtime.simulation import accelerator_verilog
+
+    text = accelerator_verilog(AcceleratorConfig.load(arguments.config))
+    if arguments.output:
+        arguments.output.write_text(text)
+    else:
+        sys.stdout.write(text)
+
+
+def _info(arguments):
+    config = AcceleratorConfig.load(arguments.config)
+    if arguments.json:
+        print(json.dumps(config.to_dict(), indent=1))
+        return
+    for name, value in config.to_dict().items():
+        print(f"{name:20} {value}")
+    macs = config.rows * config.lanes
+    print(f"{'MACs a cycle':20} {macs}")
+    print(f"{'peak':20} {2e-9 * macs * config.clock_hz:.1f} GOP/s at {config.clock_hz / 1e6:g} MHz")
+    print(f"{'build id':20} {config.build_id:016x}")
+
+
+def main(argv=None):
+    """Run the command; returns the exit status: 0, 1 where the device failed, 2 for bad input."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"eftrain {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except RuntimeError as error:
+        print(f"eftrain {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"eftrain {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

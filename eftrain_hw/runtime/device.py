@@ -1,0 +1,212 @@
+"""What every device offers, and the errors that it reports."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..compiler.program import Program
+from ..config import AcceleratorConfig
+
+__all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
+
+BACKENDS = ("golden", "sim")
+
+
+class DeviceError(RuntimeError):
+    """The accelerator stopped with an error.
+
+    Members
+    -------
+    code : int
+        Error code of the status register.
+    name : str
+        The code's name, such as "read_slverr".
+    layer : str or None
+        What was running, such as "0.Conv2d forward".
+    address : int or None
+        Bus address or descriptor offset that the error is about.
+    """
+
+    def __init__(self, code, name, meaning="", *, layer=None, address=None):
+        self.code, self.name, self.layer, self.address = code, name, layer, address
+        where = f" in {layer}" if layer else ""
+        at = f" at address {address:#x}" if address is not None else ""
+        what = f": {meaning}" if meaning else ""
+        super().__init__(f"{name} (error code {code:#x}){where}{at}{what}")
+
+
+@dataclass
+class StepResult:
+    """What a run reports.
+
+    Members
+    -------
+    cycles : int
+        Clock cycles from the start to the interrupt; 0 where there is no clock.
+    counters : dict
+        Performance counters by name.
+    """
+
+    cycles: int = 0
+    counters: dict = field(default_factory=dict)
+
+
+class Device(ABC):
+    """Runs compiled programs; `with` closes it.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    """
+
+    name = None
+
+    def __init__(self, config):
+        if not isinstance(config, AcceleratorConfig):
+            raise TypeError(f"config must be AcceleratorConfig, not {config!r}")
+        self.config = config
+        self.program = None
+
+    def load_program(self, program):
+        """Make `program` the one that `run` runs; all its tensors become zero.
+
+        Raises
+        ------
+        ValueError
+            It was compiled for another configuration.
+        """
+        if not isinstance(program, Program):
+            raise TypeError(f"program must be what compile_network returns, not {program!r}")
+        if program.config != self.config:
+            theirs, ours = program.config.to_dict(), self.config.to_dict()
+            field = next(name for name in ours if ours[name] != theirs[name])
+            raise ValueError(
+                f"program must be compiled for the device's configuration: {field} is"
+                f" {theirs[field]!r} in the program, {ours[field]!r} in the device"
+            )
+        self.program = program
+        self._load()
+
+    def _spec(self, name):
+        if self.program is None:
+            raise ValueError("the device has no program yet: call load_program first")
+        if name not in self.program.tensors:
+            raise ValueError(f"tensor must be one of {list(self.program.tensors)}, not {name!r}")
+        return self.program.tensors[name]
+
+    def run(self, name, *, learning_rate=0.0, momentum=0.0, valid_images=None):
+        """Run the program "train" (one step) or "infer" on the tensors in the device's memory.
+
+        Parameters
+        ----------
+        name : str
+        learning_rate, momentum : float
+            Of the update; used as float32.
+        valid_images : int or None
+            Images of the batch that count for loss and gradient; None is all of them.
+
+        Returns
+        -------
+        StepResult
+
+        Raises
+        ------
+        DeviceError
+            The hardware stopped with an error; after it the device runs again.
+        """
+        if self.program is None:
+            raise ValueError("the device has no program yet: call load_program first")
+        if name not in self.program.descriptors:
+            raise ValueError(
+                f"program must be one of {list(self.program.descriptors)}, not {name!r}"
+            )
+        if valid_images is None:
+            valid_images = self.program.batch_size
+        if not 1 <= valid_images <= self.program.batch_size:
+            raise ValueError(
+                f"valid_images must be 1 to {self.program.batch_size}, not {valid_images!r}"
+            )
+        return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
+
+    @abstractmethod
+    def _load(self):
+        """Take `self.program`; clear all tensors."""
+
+    @abstractmethod
+    def _run(self, name, learning_rate, momentum, valid_images):
+        """See `run`; the arguments are checked."""
+
+    @abstractmethod
+    def write_tensor(self, name, value):
+        """Put a tensor into the device's memory: Blocked where its storage is "blocked", else an
+        array."""
+
+    @abstractmethod
+    def read_tensor(self, name):
+        """The inverse of `write_tensor`."""
+
+    def close(self):  # noqa: B027
+        """Give back what the device holds; nothing, for most."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+
+class MemoryDevice(Device):
+    """A device whose tensors lie in a memory of bytes, as TensorSpec says."""
+
+    @abstractmethod
+    def _write(self, offset, data):
+        """Put bytes at an offset from the memory's base."""
+
+    @abstractmethod
+    def _read(self, offset, count):
+        """Bytes at an offset from the memory's base."""
+
+    def write_tensor(self, name, value):
+        spec = self._spec(name)
+        elements, exponents = spec.to_bytes(value)
+        self._write(spec.address, elements)
+        if exponents is not None:
+            self._write(spec.exponent_address, exponents)
+
+    def read_tensor(self, name):
+        spec = self._spec(name)
+        exponents = None
+        if spec.has_exponents:
+            exponents = self._read(spec.exponent_address, spec.exponent_nbytes)
+        return spec.from_bytes(self._read(spec.address, spec.nbytes), exponents)
+
+
+def open_device(name, config, **options):
+    """Open a device.
+
+    Parameters
+    ----------
+    name : str
+        "golden": the NumPy model. "sim": the RTL, compiled by Verilator.
+    config : AcceleratorConfig
+    **options
+        Passed to the device, see `SimDevice`.
+
+    Raises
+    ------
+    ValueError
+        There is no such device, or it has no such option.
+    """
+    if name == "golden":
+        from .golden_device import GoldenDevice as backend
+    elif name == "sim":
+        from .sim_device import SimDevice as backend
+    else:
+        raise ValueError(f"device must be one of {list(BACKENDS)}, not {name!r}")
+    unknown = [option for option in options if option not in backend.OPTIONS]
+    if unknown:
+        raise ValueError(
+            f"device {name!r} has no option {unknown[0]!r}; its options are {list(backend.OPTIONS)}"
+        )
+    return backend(config, **options)

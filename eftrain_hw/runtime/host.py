@@ -1,0 +1,154 @@
+"""The host's side of the control registers, for any device that has them."""
+
+import numpy as np
+
+from ..csr.errors import describe
+from ..csr.registers import COUNTERS, ID, REGISTERS, VERSION, capabilities
+from .device import DeviceError, StepResult
+
+__all__ = ["Host"]
+
+_REGISTERS = {register.name: register for register in REGISTERS}
+
+
+class Host:
+    """Starts steps and reads what came of them.
+
+    Parameters
+    ----------
+    read, write : callable
+        read(offset) and write(offset, value) of a 32-bit register.
+    wait : callable
+        wait() returns when the interrupt is up or after some time; True if it is up.
+    """
+
+    def __init__(self, read, write, wait):
+        self._read, self._write, self._wait = read, write, wait
+
+    def read(self, name):
+        """Value of a register, or of both halves of a wide one."""
+        if name in _REGISTERS:
+            return self._read(_REGISTERS[name].address)
+        low, high = (self._read(_REGISTERS[f"{name}_{half}"].address) for half in ("low", "high"))
+        return low | high << 32
+
+    def write(self, name, value):
+        """Write a register, or both halves of a wide one."""
+        value = int(value)
+        if name in _REGISTERS:
+            self._write(_REGISTERS[name].address, value)
+            return
+        self._write(_REGISTERS[f"{name}_low"].address, value & 0xFFFFFFFF)
+        self._write(_REGISTERS[f"{name}_high"].address, value >> 32)
+
+    def read_field(self, register, field):
+        """Value of one field of a register."""
+        entry = next(f for f in _REGISTERS[register].fields if f.name == field)
+        return (self.read(register) & entry.mask) >> entry.low
+
+    def _bits(self, register, **fields):
+        entries = {f.name: f for f in _REGISTERS[register].fields}
+        return sum(value << entries[name].low for name, value in fields.items())
+
+    def check_build(self, config):
+        """Refuse hardware that was built from another configuration.
+
+        Raises
+        ------
+        ValueError
+        """
+        found = self.read("id")
+        if found != ID:
+            raise ValueError(f"there is no accelerator: its id register reads {found:#x}")
+        major, minor = (self.read_field("version", part) for part in ("major", "minor"))
+        if major != VERSION[0] or minor < VERSION[1]:
+            raise ValueError(
+                f"the accelerator's register map is version {major}.{minor}; this driver needs"
+                f" {VERSION[0]}.{VERSION[1]}"
+            )
+        for name, expected in capabilities(config).items():
+            value = self.read(name)
+            if value != expected and name != "version":
+                raise ValueError(
+                    f"the accelerator was built from another configuration: its register {name}"
+                    f" reads {value:#x}, not {expected:#x}"
+                )
+
+    def set_window(self, base, limit):
+        """First byte that the accelerator may touch, and the end."""
+        self.write("window_base", base)
+        self.write("window_limit", limit)
+
+    def soft_reset(self):
+        """Abandon what runs; returns when the bus is drained.
+
+        Raises
+        ------
+        DeviceError
+            The bus does not answer.
+        """
+        self.write("control", self._bits("control", soft_reset=1))
+        self._wait_idle()
+
+    def _wait_idle(self):
+        for _ in range(10_000):  # the bus owes a few bursts at most
+            if self.read_field("status", "idle"):
+                return
+        raise DeviceError(0, "bus_stuck", "the memory does not answer what it owes")
+
+    def run(self, address, *, learning_rate, momentum, valid_images, tags, limit):
+        """Run the program at a byte address to its end.
+
+        Parameters
+        ----------
+        address : int
+        learning_rate, momentum : numpy.float32
+        valid_images : int
+        tags : dict
+            Names of the descriptors, for errors.
+        limit : callable
+            limit() is called after each wait that brought no interrupt; it raises to give up.
+
+        Returns
+        -------
+        StepResult
+
+        Raises
+        ------
+        DeviceError
+        """
+        if not self.read_field("status", "idle"):  # an exception ended the last run
+            self.soft_reset()
+        self.write("irq_status", self._bits("irq_status", done=1, error=1))
+        self.write("program_address", address)
+        for name, value in (
+            ("learning_rate", np.float32(learning_rate)),
+            ("momentum", np.float32(momentum)),
+            ("inverse_images", np.float32(1) / np.float32(valid_images)),
+        ):
+            self.write(name, value.view(np.uint32))
+        self.write("valid_images", valid_images)
+        self.write("control", self._bits("control", start=1, irq_enable=1))
+        while not self._wait():
+            limit()
+        self.write("irq_status", self._bits("irq_status", done=1, error=1))
+        if self.read_field("status", "error"):
+            raise self._error(tags)
+        return StepResult(cycles=self.read("counter_cycles"), counters=self.counters())
+
+    def _error(self, tags):
+        entry = describe(self.read("error_code"))
+        tag = self.read("error_tag")
+        error = DeviceError(
+            entry.code,
+            entry.name,
+            entry.meaning,
+            layer=tags.get(tag, f"descriptor {self.read('error_index')}"),
+            address=self.read("error_address") if entry.has_address else None,
+        )
+        self._wait_idle()
+        return error
+
+    def counters(self):
+        """The performance counters of the last step."""
+        return {name: self.read(f"counter_{name}") for name in COUNTERS}

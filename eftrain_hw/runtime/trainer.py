@@ -1,0 +1,307 @@
+"""Trains a compiled network on a device."""
+
+from math import sqrt
+
+import numpy as np
+
+from ..compiler import compile_network, nn
+from ..compiler.parameters import (
+    bias_from_device,
+    bias_to_device,
+    weight_from_device,
+    weight_to_device,
+)
+from ..formats import Blocked, format_named
+from . import checkpoint
+from .checkpoint import CheckpointError
+from .checks import checked_images, checked_labels, checked_state
+from .progress import DeferredInterrupt, History, progress_bar
+
+__all__ = ["Trainer"]
+
+_KIND = "eftrain_hw checkpoint 1"
+
+
+class Trainer:
+    """fit, predict, save and load for one program on one device.
+
+    Parameters start as PyTorch's layers do, uniform within 1 / sqrt(fan in), but from NumPy's
+    generator. The same seed, data and number of steps give the same bits on every device, across
+    interruptions too.
+
+    Parameters
+    ----------
+    program : Program
+    device : Device
+    seed : int
+        Of the initial parameters and of the order of the images.
+
+    Members
+    -------
+    learning_rate, momentum : float
+        From the program's optimizer; may be changed between calls of `fit`.
+    epoch : int
+        Epochs that are complete.
+    history : History
+    """
+
+    def __init__(self, program, device, seed=0):
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ValueError(f"Trainer.seed must be an integer, at least 0, not {seed!r}")
+        self.program, self.device, self.seed = program, device, seed
+        self.learning_rate, self.momentum = program.optimizer.lr, program.optimizer.momentum
+        self.epoch, self._batch = 0, 0
+        self.history = History()
+        self._layers = {op.key: op for op in program.ops if hasattr(op, "weight_shape")}
+        device.load_program(program)
+        self.load_state_dict(self._initial_state())
+
+    # -- parameters
+
+    def _initial_state(self):
+        generator = np.random.default_rng(self.seed)
+        state = {}
+        for name, shape in self.program.network.parameters().items():
+            fan_in = np.prod(self._layers[name.split(".")[0]].weight_shape[1:])
+            bound = 1 / sqrt(fan_in)
+            state[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
+        return state
+
+    def state_dict(self):
+        """Every parameter as float32, under PyTorch's name ("0.weight") and in its shape."""
+        return self._read("master")
+
+    def momentum_dict(self):
+        """The optimizer's momentum buffers, named and shaped like the parameters."""
+        return self._read("momentum")
+
+    def _read(self, what):
+        state = {}
+        for name in self.program.network.parameters():
+            op = self._layers[name.split(".")[0]]
+            tensor = self.device.read_tensor(f"{name}.{what}")
+            convert = weight_from_device if name.endswith(".weight") else bias_from_device
+            state[name] = convert(op, tensor)
+        return state
+
+    def load_state_dict(self, state, momentum=None):
+        """Take over parameters, by PyTorch's names and shapes.
+
+        Parameters
+        ----------
+        state : dict
+            Arrays or CPU tensors by name; every parameter, no other.
+        momentum : dict or None
+            The momentum buffers; None sets them to zero.
+
+        Raises
+        ------
+        ValueError
+            A name is missing or unknown, a shape differs, or a value is not finite.
+        """
+        shapes = self.program.network.parameters()
+        if momentum is None:
+            momentum = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+        state = checked_state("state_dict", state, shapes)
+        momentum = checked_state("momentum", momentum, shapes)
+        lanes, format = self.program.config.lanes, format_named(self.program.config.format)
+        for name in shapes:
+            for what, values in (("master", state[name]), ("momentum", momentum[name])):
+                if name.endswith(".bias"):
+                    tensor = bias_to_device(values, lanes)
+                else:
+                    tensor = weight_to_device(self._layers[name.split(".")[0]], values, lanes)
+                self.device.write_tensor(f"{name}.{what}", tensor)
+                if what == "master" and name in self.program.tensors:
+                    self.device.write_tensor(name, Blocked.encode(format, tensor))
+
+    # -- training and inference
+
+    def fit(self, x, y, epochs=1, *, validation=None, progress=True):
+        """Train for some epochs; each image is used once an epoch, in an order drawn anew.
+
+        The last batch of an epoch may be partial: its missing images count for nothing. A run that
+        was interrupted goes on where it stopped.
+
+        Parameters
+        ----------
+        x : array
+            (N, *input_shape), finite.
+        y : array
+            (N,) integers, 0 to classes - 1.
+        epochs : int
+        validation : (array, array) or None
+            Evaluated after each epoch.
+        progress : bool
+            Show a progress bar (where tqdm is installed).
+
+        Returns
+        -------
+        History
+            Of everything that this trainer has done.
+        """
+        if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
+            raise ValueError(f"epochs must be an integer, at least 0, not {epochs!r}")
+        x, y = self._checked("", x, y)
+        if validation is not None:
+            validation = self._checked("validation ", *validation)
+        batches = -(-len(x) // self.program.batch_size)
+        last = self.epoch + epochs
+        with progress_bar(epochs * batches, progress) as bar, DeferredInterrupt() as interrupt:
+            while self.epoch < last:
+                self._fit_epoch(x, y, batches, validation, bar, interrupt)
+        return self.history
+
+    def _fit_epoch(self, x, y, batches, validation, bar, interrupt):
+        size = self.program.batch_size
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(len(x))
+        losses, correct, images, cycles = 0.0, 0, 0, 0
+        while self._batch < batches:
+            chosen = order[self._batch * size : (self._batch + 1) * size]
+            loss, logits, step = self._step(x[chosen], y[chosen])
+            self._batch += 1
+            self.history.steps.append(
+                {"epoch": self.epoch, "loss": loss, "cycles": step.cycles, **step.counters}
+            )
+            interrupt.check()
+            losses += loss * len(chosen)
+            correct += int((logits.argmax(axis=1) == y[chosen]).sum())
+            images += len(chosen)
+            cycles += step.cycles
+            bar.update(1)
+            bar.set_postfix_str(f"epoch {self.epoch + 1}, loss {loss:.4f}", refresh=False)
+        report = {
+            "epoch": self.epoch,
+            "loss": losses / max(images, 1),
+            "train_accuracy": correct / max(images, 1),
+            "cycles": cycles,
+        }
+        self.epoch, self._batch = self.epoch + 1, 0
+        if validation is not None:
+            result = self.evaluate(*validation)
+            report["validation_loss"] = result["loss"]
+            report["validation_accuracy"] = result["accuracy"]
+            bar.set_postfix_str(
+                f"epoch {self.epoch}, loss {report['loss']:.4f},"
+                f" validation accuracy {result['accuracy']:.4f}"
+            )
+        self.history.epochs.append(report)
+
+    def _step(self, x, y):
+        labels = np.zeros(self.program.tensors["labels"].shape, np.uint32)
+        labels[: len(y)] = y
+        self.device.write_tensor("x", self.program.encode_input(x))
+        self.device.write_tensor("labels", labels)
+        result = self.device.run(
+            "train",
+            learning_rate=self.learning_rate,
+            momentum=self.momentum,
+            valid_images=len(x),
+        )
+        loss = float(self.device.read_tensor("loss")[-16])  # the batch's, after one an image
+        return loss, self._read_logits(len(x)), result
+
+    def _read_logits(self, count):
+        logits = self.device.read_tensor(self.program.logits)[:count]
+        return logits.reshape(count, -1)[:, : self.program.classes]
+
+    def logits(self, x):
+        """The network's outputs, float32 (N, classes)."""
+        x = checked_images("x", x, self.program.network.input_shape)
+        outputs = [np.zeros((0, self.program.classes), np.float32)]
+        for start in range(0, len(x), self.program.batch_size):
+            part = x[start : start + self.program.batch_size]
+            self.device.write_tensor("x", self.program.encode_input(part))
+            self.device.run("infer", valid_images=len(part))
+            outputs.append(self._read_logits(len(part)))
+        return np.concatenate(outputs)
+
+    def predict(self, x):
+        """The most likely class of each image, int64 (N,)."""
+        return self.logits(x).argmax(axis=1)
+
+    def evaluate(self, x, y):
+        """{"loss", "accuracy"} of the network on images with known labels."""
+        x, y = self._checked("", x, y)
+        logits = self.logits(x).astype(np.float64)
+        logits -= logits.max(axis=1, keepdims=True)
+        losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y]
+        accuracy = (logits.argmax(axis=1) == y).mean()
+        return {"loss": float(losses.mean()), "accuracy": float(accuracy)}
+
+    def _checked(self, prefix, x, y):
+        x = checked_images(f"{prefix}x", x, self.program.network.input_shape)
+        return x, checked_labels(f"{prefix}y", y, len(x), self.program.classes)
+
+    # -- checkpoints
+
+    def save(self, path):
+        """Write a safetensors checkpoint: parameters under PyTorch's names, momentum under
+        "<name>.momentum", and in its metadata what resuming bit-exactly needs."""
+        tensors = self.state_dict()
+        tensors |= {f"{name}.momentum": value for name, value in self.momentum_dict().items()}
+        metadata = {
+            "kind": _KIND,
+            "network": checkpoint.describe_network(self.program.network),
+            "training": checkpoint.describe_training(self.program),
+            "fingerprint": self.program.fingerprint,
+            "format": self.program.config.format,
+            "seed": str(self.seed),
+            "epoch": str(self.epoch),
+            "batch": str(self._batch),
+            "learning_rate": float(self.learning_rate).hex(),
+            "momentum": float(self.momentum).hex(),
+        }
+        checkpoint.write_safetensors(path, tensors, metadata)
+
+    @classmethod
+    def load(cls, path, device, program=None):
+        """A trainer that goes on from a checkpoint.
+
+        Parameters
+        ----------
+        path : path
+        device : Device
+        program : Program or None
+            None compiles the checkpoint's own network, batch size and optimizer.
+
+        Raises
+        ------
+        CheckpointError
+            The file isn't a checkpoint, or it is one of another network than `program`'s.
+        """
+        tensors, metadata = checkpoint.read_safetensors(path)
+        if metadata.get("kind") != _KIND:
+            raise CheckpointError(
+                f"{path} is not a checkpoint of this program: {_KIND!r} is missing"
+            )
+        network = checkpoint.network_from_description(metadata["network"])
+        if program is None:
+            batch_size, optimizer = checkpoint.training_from_description(metadata["training"])
+            program = compile_network(
+                network,
+                device.config,
+                batch_size=batch_size,
+                loss=nn.CrossEntropyLoss(),
+                optimizer=optimizer,
+            )
+        elif metadata["fingerprint"] != program.fingerprint:
+            raise CheckpointError(f"{path} is of another network: {_difference(network, program)}")
+        trainer = cls(program, device, seed=int(metadata["seed"]))
+        state = {name: value for name, value in tensors.items() if not name.endswith(".momentum")}
+        momentum = {name: tensors[f"{name}.momentum"] for name in state}
+        trainer.load_state_dict(state, momentum)
+        trainer.epoch, trainer._batch = int(metadata["epoch"]), int(metadata["batch"])
+        trainer.learning_rate = float.fromhex(metadata["learning_rate"])
+        trainer.momentum = float.fromhex(metadata["momentum"])
+        return trainer
+
+
+def _difference(network, program):
+    theirs, ours = list(network), list(program.network)
+    for index in range(max(len(theirs), len(ours))):
+        saved = theirs[index] if index < len(theirs) else "no such layer"
+        wanted = ours[index] if index < len(ours) else "no such layer"
+        if saved != wanted:
+            return f"layer {index} is {saved} there, {wanted} here"
+    return f"its input_shape is {network.input_shape}, not {program.network.input_shape}"

@@ -1,0 +1,170 @@
+"""The vector unit: everything that is not a dot product."""
+
+from amaranth.hdl import C, Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from .encode_queue import EncodeQueue
+from .loss import Loss
+from .multiply_add import MultiplyAdd
+from .pool import Pool
+from .ports import ReadPort, WritePort, read_item_bytes, write_item_bytes
+from .update import Update
+
+__all__ = ["VectorUnit", "vector_command"]
+
+COMMANDS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE)
+
+
+def vector_command():
+    """A command of the vector unit: an opcode, and the words of that command's layout."""
+    bits = max(layout.struct.size for layout in COMMANDS)
+    return data.StructLayout({"opcode": 8, "words": bits})
+
+
+class VectorUnit(wiring.Component):
+    """Pooling, loss and update: one command at a time, in the order in which they come.
+
+    The operations share three run readers and four run writers, two multiply-add pipelines and an
+    encoder; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
+    when the last item of the present one has been handed over. An unknown opcode is taken and
+    ignored.
+
+    Latency and cost: see the operations.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    command : In(stream of vector_command)
+    learning_rate, momentum, inverse_images : In(32)
+        Raw binary32; stable while busy.
+    valid_images : In(16)
+        Images of the batch that count in the loss.
+    read0 .. read2 : Out(ReadPort)
+    write0 .. write3 : Out(WritePort)
+    busy : Out(1)
+        From the cycle in which a command is taken until its last item has been handed over.
+    """
+
+    def __init__(self, config):
+        self._config = config
+        reads, writes = read_item_bytes(config), write_item_bytes(config)
+        super().__init__(
+            {
+                "command": In(stream.Signature(vector_command())),
+                "learning_rate": In(32),
+                "momentum": In(32),
+                "inverse_images": In(32),
+                "valid_images": In(16),
+                **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
+                **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
+                "busy": Out(1),
+            }
+        )
+
+    @property
+    def config(self):
+        return self._config
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.pool = pool = Pool(config)
+        m.submodules.loss = loss = Loss(config)
+        m.submodules.update = update = Update(config)
+        m.submodules.mac0 = mac0 = MultiplyAdd()
+        m.submodules.mac1 = mac1 = MultiplyAdd()
+        m.submodules.encode = encode = EncodeQueue(
+            config, latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY)
+        )
+        units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
+
+        # dispatch: while `free`, every unit is ready for a command
+        opcode, words = self.command.payload.opcode, self.command.payload.words
+        working = Cat(unit.busy for unit in units).any() | ~encode.idle
+        free, take = Signal(), Signal()
+        m.d.comb += [
+            take.eq(self.command.valid & self.command.ready),
+            self.command.ready.eq(free),
+            self.busy.eq(take | working),
+            pool.backward.eq(opcode == POOL_BACKWARD.opcode),
+        ]
+        m.d.sync += free.eq(~working & ~take)
+        chosen = {}
+        for unit, layouts in units.items():
+            chosen[unit] = Signal(name=f"chosen_{layouts[-1].name}")
+            match = Cat(opcode == layout.opcode for layout in layouts).any()
+            m.d.comb += [
+                unit.command.valid.eq(take & match),
+                unit.command.payload.eq(words[: layouts[0].struct.size]),
+            ]
+            with m.If(take):
+                m.d.sync += chosen[unit].eq(match)
+
+        # readers, writers
+        def users(name):
+            return [(chosen[u], getattr(u, name)) for u in units if hasattr(u, name)]
+
+        for k in range(3):
+            port = getattr(self, f"read{k}")
+            self._join(m, [(choice, user.run) for choice, user in users(f"read{k}")], port.run)
+            for choice, user in users(f"read{k}"):
+                m.d.comb += [
+                    user.items.payload.eq(port.items.payload),
+                    user.items.valid.eq(port.items.valid & choice),
+                ]
+                with m.If(choice):
+                    m.d.comb += port.items.ready.eq(user.items.ready)
+        runs = [users(f"write{k}") for k in range(4)]
+        runs, items = ([[(c, getattr(u, n)) for c, u in r] for r in runs] for n in ("run", "items"))
+        for k, name, encoded in (
+            (2, "element_run", encode.elements),
+            (3, "exponent_run", encode.exponents),
+        ):
+            runs[k] += users(name)
+            items[k] += [(choice, encoded) for choice, _ in users(name)]
+        for k in range(4):
+            port = getattr(self, f"write{k}")
+            self._join(m, runs[k], port.run)
+            self._join(m, items[k], port.items)
+
+        # arithmetic
+        m.d.comb += [
+            update.learning_rate.eq(self.learning_rate),
+            update.momentum.eq(self.momentum),
+            loss.inverse_images.eq(self.inverse_images),
+            loss.valid_images.eq(self.valid_images),
+        ]
+        for name, mac in (("mac0", mac0), ("mac1", mac1)):
+            for index, (choice, user) in enumerate(users(name)):
+                m.d.comb += user.o.eq(mac.o)
+                with m.If(choice if index else C(1, 1)):
+                    m.d.comb += [mac.a.eq(user.a), mac.b.eq(user.b), mac.c.eq(user.c)]
+        entrance = encode.entrance
+        for index, (choice, user) in enumerate(users("encode")):
+            m.d.comb += user.room.eq(entrance.room)
+            with m.If(choice):
+                m.d.comb += [entrance.reserve.eq(user.reserve), entrance.i_valid.eq(user.i_valid)]
+            with m.If(choice if index else C(1, 1)):
+                m.d.comb += entrance.i.eq(user.i)
+        return m
+
+    @staticmethod
+    def _join(m, users, port):
+        """Connect the stream of whichever operation is chosen to the shared port.
+
+        Bits that only the first of them drives need no choice: they count with `valid`.
+        """
+        for index, (choice, user) in enumerate(users):
+            with m.If(choice):
+                m.d.comb += [port.valid.eq(user.valid), user.ready.eq(port.ready)]
+            payload = Cat(user.payload)
+            if index == 0:
+                m.d.comb += Cat(port.payload).eq(payload)
+            else:
+                with m.If(choice):
+                    m.d.comb += Cat(port.payload)[: len(payload)].eq(payload)
