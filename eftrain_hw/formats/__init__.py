@@ -4,6 +4,7 @@ from .base import Format, format_named
 from .bfp8 import BFP8
 from .fp32 import FP32
 from .layout import Blocked, block_channels, unblock_channels
+from .weights import blocked_to_linear, blocked_to_weights, linear_to_blocked, weights_to_blocked
 
 __all__ = [
     "BFP8",
@@ -11,6 +12,10 @@ __all__ = [
     "FP32",
     "Format",
     "block_channels",
+    "blocked_to_linear",
+    "blocked_to_weights",
     "format_named",
+    "linear_to_blocked",
     "unblock_channels",
+    "weights_to_blocked",
 ]

@@ -26,7 +26,7 @@ class CreditQueue(wiring.Component):
     shape : ShapeLike
         Of an item.
     depth : int
-        Places; at least the latency from `reserve` to `o` plus 2, so that `room` never gaps.
+        Places; at least the latency from `reserve` to `o` plus 3, so that `room` never gaps.
 
     Members
     -------
@@ -36,14 +36,14 @@ class CreditQueue(wiring.Component):
     i_valid, i : In
     o : Out(stream)
     idle : Out(1)
-        Nothing is reserved, under way or stored; registered.
+        Nothing is reserved, under way or stored.
     """
 
     def __init__(self, *, shape, depth):
         if not isinstance(depth, int) or isinstance(depth, bool):
             raise TypeError(f"CreditQueue depth must be an int, not {depth!r}")
-        if depth < 2:
-            raise ValueError(f"CreditQueue depth must be at least 2, not {depth!r}")
+        if depth < 4:
+            raise ValueError(f"CreditQueue depth must be at least 4, not {depth!r}")
         self._shape = shape
         self._depth = 1 << (depth - 1).bit_length()
         super().__init__(
@@ -53,7 +53,7 @@ class CreditQueue(wiring.Component):
                 "i_valid": In(1),
                 "i": In(shape),
                 "o": Out(stream.Signature(shape)),
-                "idle": Out(1, init=1),
+                "idle": Out(1),
             }
         )
 
@@ -69,14 +69,13 @@ class CreditQueue(wiring.Component):
 
         # credit
         taken = Signal(range(self._depth + 1))
-        taken_next = Signal.like(taken)
         leave = self.o.valid & self.o.ready
-        m.d.comb += taken_next.eq(Mux(leave, taken - ~self.reserve, taken + self.reserve))
         m.d.sync += [
-            taken.eq(taken_next),
-            self.room.eq(taken_next != self._depth),
-            self.idle.eq(taken_next == 0),
+            taken.eq(Mux(leave, taken - ~self.reserve, taken + self.reserve)),
+            # `reserve` of this very cycle is not in `taken` yet
+            self.room.eq(taken < self._depth - 1),
         ]
+        m.d.comb += self.idle.eq(taken == 0)
 
         # store
         m.d.comb += [write.en.eq(self.i_valid), write.data.eq(self.i)]

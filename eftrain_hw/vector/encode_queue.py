@@ -66,7 +66,7 @@ class EncodeQueue(wiring.Component):
             ]
             return m
 
-        m.submodules.exponent_queue = exponents = CreditQueue(shape=8, depth=depth // lanes + 2)
+        m.submodules.exponent_queue = exponents = CreditQueue(shape=8, depth=depth // lanes + 4)
         wiring.connect(m, wiring.flipped(self.exponents), exponents.o)
         place = Signal(range(lanes))
         with m.If(entrance.reserve):

@@ -94,14 +94,13 @@ class LossWalk(wiring.Component):
 
         # results of the operations before
         fresh = Signal()  # first operation of a pass
-        age = Signal(range(self._latency + 1), init=self._latency)
-        rested = age == self._latency
+        age, rested = Signal(range(self._latency + 1)), Signal(init=1)
         boundary = fresh | chain | (rows & (self.image == 0))
         m.d.comb += self.issue.eq(self.busy & ~hold & (~boundary | rested))
         with m.If(self.issue & (boundary | drain)):
-            m.d.sync += age.eq(1)
+            m.d.sync += [age.eq(2), rested.eq(0)]
         with m.Elif(~rested):
-            m.d.sync += age.eq(age + 1)
+            m.d.sync += [age.eq(age + 1), rested.eq(age == self._latency)]
 
         # walk
         last_image = (self.image == self.images - 1) | single

@@ -64,12 +64,12 @@ class PoolWalk(wiring.Component):
         m.d.comb += [
             next_row.eq(row + self.width),
             next_window.eq(Mux(last_beat, window + self.kernel_width, window)),
-            self.first.eq(self.position == 0),
             self.last.eq(last_column & (rows == 1)),
             self.band_last.eq(self.last & last_beat & (windows == 1)),
         ]
         with m.If(self.step):
             m.d.sync += [
+                self.first.eq(self.last),
                 self.position.eq(self.position + 1),
                 self.vector.eq(self.vector + 1),
                 columns.eq(columns - 1),
@@ -92,6 +92,7 @@ class PoolWalk(wiring.Component):
                     m.d.sync += place.eq(next_window)
         with m.If(self.start | (self.step & self.band_last)):
             m.d.sync += [
+                self.first.eq(1),
                 self.position.eq(0),
                 self.beat.eq(0),
                 columns.eq(self.kernel_width),

@@ -12,7 +12,7 @@ magnitude; the bound of a sum follows from the bounds of its operands.
 
 import numpy as np
 
-from eftrain_hw import golden
+from eftrain_hw import formats, golden
 from eftrain_hw.formats import Blocked, block_channels, format_named, unblock_channels
 
 LANES = 8
@@ -165,7 +165,7 @@ def _compare_conv(parameters, given, reference, format):
     x = np.maximum(z, 0)
     result_size = dy.shape[2:]
     blocked_x = Blocked.encode(format, block_channels(x, LANES))
-    blocked_w = Blocked.encode(format, golden.weights_to_blocked(w, LANES))
+    blocked_w = Blocked.encode(format, formats.weights_to_blocked(w, LANES))
     blocked_dy = Blocked.encode(format, block_channels(dy, LANES))
     bias = np.zeros(blocked_w.elements.shape[0] * LANES, np.float32)
     bias[:outputs] = b
@@ -207,7 +207,7 @@ def _compare_conv(parameters, given, reference, format):
     bound = _product_bound(
         lambda p, q: _weight(p, q, stride, padding, kernel), x, x_error, dy, dy_error, format
     )
-    dw = golden.blocked_to_weights(dw, outputs, channels)
+    dw = formats.blocked_to_weights(dw, outputs, channels)
     _within("dw", dw, reference["dw"], bound, relative)
     bound = _product_bound(
         lambda p, q: (p * q).sum(axis=(0, 2, 3)), np.ones_like(dy), 0, dy, dy_error, format
@@ -280,9 +280,9 @@ def _compare_network(parameters, given, reference, format):
     x = Blocked.encode(format, block_channels(given["x"], LANES))
     shape = (12, 2, 2)
     weights = [
-        golden.weights_to_blocked(given["w1"], LANES),
-        golden.weights_to_blocked(given["w2"], LANES),
-        golden.linear_to_blocked(given["w3"], shape, LANES),
+        formats.weights_to_blocked(given["w1"], LANES),
+        formats.weights_to_blocked(given["w2"], LANES),
+        formats.linear_to_blocked(given["w3"], shape, LANES),
     ]
     biases = [np.pad(given[key], (0, -len(given[key]) % LANES)) for key in ("b1", "b2", "b3")]
     states = [np.zeros_like(array) for array in weights + biases]
@@ -324,9 +324,9 @@ def _compare_network(parameters, given, reference, format):
 
 def _compare_tensors(tensors, reference, prefix, relative):
     convert = [
-        lambda w: golden.blocked_to_weights(w, 8, 1),
-        lambda w: golden.blocked_to_weights(w, 12, 8),
-        lambda w: golden.blocked_to_linear(w, (12, 2, 2), 5),
+        lambda w: formats.blocked_to_weights(w, 8, 1),
+        lambda w: formats.blocked_to_weights(w, 12, 8),
+        lambda w: formats.blocked_to_linear(w, (12, 2, 2), 5),
         lambda b: b[:8],
         lambda b: b[:12],
         lambda b: b[:5],

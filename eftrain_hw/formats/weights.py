@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from .geometry import ceil_div
-
 __all__ = ["blocked_to_linear", "blocked_to_weights", "linear_to_blocked", "weights_to_blocked"]
 
 
@@ -13,7 +11,7 @@ def weights_to_blocked(weights, lanes):
     if weights.ndim != 4:
         raise ValueError(f"weights must be (O, I, kh, kw), not shape {weights.shape}")
     outputs, inputs, *kernel = weights.shape
-    out_blocks, in_blocks = ceil_div(outputs, lanes), ceil_div(inputs, lanes)
+    out_blocks, in_blocks = -(-outputs // lanes), -(-inputs // lanes)
     padded = np.zeros((out_blocks * lanes, in_blocks * lanes, *kernel), np.float32)
     padded[:outputs, :inputs] = weights
     padded = padded.reshape(out_blocks, lanes, in_blocks, lanes, *kernel)
@@ -61,7 +59,7 @@ def blocked_to_linear(blocked, shape, out_channels):
     """The inverse of `linear_to_blocked`: (O, C * H * W)."""
     channels, height, width = shape
     out_blocks, in_blocks, lanes = blocked.shape[0], blocked.shape[1], blocked.shape[-1]
-    if in_blocks != ceil_div(channels, lanes) * height * width:
+    if in_blocks != -(-channels // lanes) * height * width:
         raise ValueError(f"weights must be of a map of {tuple(shape)}, not {in_blocks} blocks")
     kernel = blocked.reshape(out_blocks, -1, height, width, lanes, lanes)
     return blocked_to_weights(kernel, out_channels, channels).reshape(out_channels, -1)
