@@ -84,7 +84,8 @@ def _check_limits(config, ops):
             beats = op.in_shape[2] * op.kernel[0] * config.beats_per_vector
             if beats > config.pool_words // 2:
                 raise ValueError(
-                    f"{op.name}: {op.kernel[0]} rows of {op.in_shape[2]} columns take {beats} words;"
+                    f"{op.name}: {op.kernel[0]} rows of {op.in_shape[2]} columns take {beats}"
+                    " words;"
                     f" the configuration's pool_words // 2 must be at least that, not"
                     f" {config.pool_words // 2}"
                 )

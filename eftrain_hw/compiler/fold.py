@@ -14,9 +14,9 @@ def is_worth_folding(channels, kernel, lanes):
 def fold_input(x, kernel, stride, padding):
     """(N, C, H, W) -> (N, C * kh * kw, Ho, Wo): the pixels that each output pixel sees.
 
-    Channel c * kh * kw + kr * kw + kc of the result at (r, c') is channel c of the zero-padded input at
-    (r * stride + kr, c' * stride + kc), so that the convolution becomes 1x1 with the weights
-    reshaped to (O, C * kh * kw, 1, 1).
+    Channel c * kh * kw + kr * kw + kc of the result at (r, c') is channel c of the zero-padded
+    input at (r * stride + kr, c' * stride + kc), so that the convolution becomes 1x1 with the
+    weights reshaped to (O, C * kh * kw, 1, 1).
     """
     (kh, kw), (sh, sw), (ph, pw) = kernel, stride, padding
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)))

@@ -195,7 +195,8 @@ class _Lowering:
             layer = self.network.layers[-1]
             raise ValueError(
                 f"layer {len(self.network) - 1} ({type(layer).__name__}): the network must end in a"
-                " Linear layer, or a Conv2d with a 1x1 output, without ReLU, whose outputs are the logits"
+                " Linear layer, or a Conv2d with a 1x1 output, without ReLU: its outputs are the"
+                " logits"
             )
         last.raw = True
         self.tensors[last.y].storage = "fp32"

@@ -223,7 +223,7 @@ class Program:
         return self.ops[-1].classes
 
     def encode_input(self, x):
-        """float32 images (N, *input_shape), N <= batch_size, as the tensor "x": missing ones are 0."""
+        """float32 images (N, *input_shape) as the tensor "x"; up to batch_size, the rest is 0."""
         spec = self.tensors["x"]
         batch = np.zeros((self.batch_size, *self.network.input_shape), np.float32)
         batch[: len(x)] = x

@@ -38,8 +38,8 @@ class Accelerator(wiring.Component):
         axi0.. <--> reader, writer <--> loader --> moving buffer   --> compute --> drain --> writer
                                            \\--> weight reuse buffer --^   vector unit <--> both
 
-    A write to `control.start` runs the program at `program_address`; `irq` rises at its end or at an
-    error. Everything between, one training step, needs no host.
+    A write to `control.start` runs the program at `program_address`; `irq` rises at its end or at
+    an error. Everything between, one training step, needs no host.
 
     Latency and cost: see docs/resources.md.
     Golden: eftrain_hw.golden.network.
@@ -223,7 +223,8 @@ class Accelerator(wiring.Component):
         connect_streams(core, drain.exponent_items, exponents.items)
         readers, writers = [mask], [elements, exponents]
         for k, sizes in enumerate(read_item_bytes(config)):
-            core.submodules[f"vector_reader{k}"] = reader = RunReader(config, sizes)
+            depth = 128 if max(sizes) == config.bus_bytes else 32  # whole beats come at full speed
+            core.submodules[f"vector_reader{k}"] = reader = RunReader(config, sizes, depth=depth)
             port = getattr(vector, f"read{k}")
             connect_streams(core, port.run, reader.run)
             connect_streams(core, reader.items, port.items)

@@ -56,33 +56,8 @@ def backward_descriptor(config, op, batch, tensors, tag):
     body.step(weights, "vector", "reduction", reduction * in_blocks * taps * lanes)
 
     body.commands.append(fence())
-    moving = body.add(
-        LOAD,
-        {
-            "destination": DESTINATIONS["moving"],
-            "mode": MODES["scatter"],
-            "acquire": 1,
-            "publish": 1,
-            "base": line(dy),
-            "exponent_base": exponent_line(dy),
-            "image_limit": NO_LIMIT,
-            "images": images,
-            "image_stride": out_blocks * out_height * out_width,
-            "blocks": reduction,
-            "block_stride": out_height * out_width,
-            "row": row_low,
-            "rows": rows_in,
-            "height": out_height,
-            "column": column_low,
-            "columns": columns,
-            "width": out_width,
-        },
-        when_first=body.moving_inside,
-    )
-    body.last(moving, "images", "image", last["image"])
-    body.last(moving, "blocks", "reduction", last["reduction"])
-    body.step(moving, "vector", "image", images * out_blocks * out_height * out_width)
-    body.step(moving, "vector", "reduction", reduction * out_height * out_width)
+    size, tile = (out_height, out_width), (rows_in, columns)
+    moving = body.moving_tile(dy, out_blocks, size, tile, (row_low, column_low))
     body.step(moving, "row", "row", rows // sh)
 
     commands = []  # one a phase; a hollow phase, without taps, only starts its sums at +0

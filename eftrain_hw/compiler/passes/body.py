@@ -1,5 +1,6 @@
 """What the tiled passes share: the body of a loop nest, row groups, slot flags, the drain."""
 
+from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import (
     ADD,
     LAST,
@@ -80,6 +81,57 @@ class Body:
         whole = command.values.get(field, 0)
         if self.tiling.counts[name] > 1 and value != whole:
             command.patch(LAST, field, self.bit[name], value)
+
+    def moving_tile(self, tensor, blocks, size, tile, origin):
+        """Load the moving operand of FP or BP: images x blocks x rows x columns, scattered.
+
+        Parameters
+        ----------
+        tensor : TensorSpec
+        blocks : int
+            Channel blocks of the tensor.
+        size, tile : (int, int)
+            Rows and columns of the map and of a tile.
+        origin : (int, int)
+            Row and column where the first tile starts.
+        """
+        full, last = self.tiling.full, self.tiling.last
+        images, reduction = full["image"], full["reduction"]
+        plane = size[0] * size[1]
+        # maps of one pixel: the blocks of an image, or of all, lie side by side like columns
+        flat = size == tile == (1, 1) and origin == (0, 0)
+        joined = flat and self.tiling.counts["reduction"] == 1
+        load = self.add(
+            LOAD,
+            {
+                "destination": DESTINATIONS["moving"],
+                "mode": MODES["scatter"],
+                "acquire": 1,
+                "publish": 1,
+                "base": line(tensor),
+                "exponent_base": exponent_line(tensor),
+                "image_limit": NO_LIMIT,
+                "images": 1 if joined else images,
+                "image_stride": blocks * plane,
+                "blocks": 1 if flat else reduction,
+                "block_stride": plane,
+                "row": origin[0],
+                "rows": tile[0],
+                "height": size[0],
+                "column": origin[1],
+                "columns": images * blocks if joined else reduction if flat else tile[1],
+                "width": images * blocks if joined else blocks if flat else size[1],
+            },
+            when_first=self.moving_inside,
+        )
+        if joined:
+            self.last(load, "columns", "image", last["image"] * blocks)
+        else:
+            self.last(load, "images", "image", last["image"])
+            self.last(load, "columns" if flat else "blocks", "reduction", last["reduction"])
+        self.step(load, "vector", "image", images * blocks * plane)
+        self.step(load, "vector", "reduction", reduction * plane)
+        return load
 
     def descriptor(self, tag):
         return Descriptor(tag, self.loops, self.commands)

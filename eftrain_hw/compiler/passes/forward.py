@@ -71,33 +71,9 @@ def forward_descriptor(config, op, batch, tensors, tag):
     body.step(weights, "vector", "reduction", reduction * taps * lanes)
 
     body.commands.append(fence())
-    moving = body.add(
-        LOAD,
-        {
-            "destination": DESTINATIONS["moving"],
-            "mode": MODES["scatter"],
-            "acquire": 1,
-            "publish": 1,
-            "base": line(x),
-            "exponent_base": exponent_line(x),
-            "image_limit": NO_LIMIT,
-            "images": images,
-            "image_stride": in_blocks * in_height * in_width,
-            "blocks": reduction,
-            "block_stride": in_height * in_width,
-            "row": -op.padding[0],
-            "rows": rows_in,
-            "height": in_height,
-            "column": -op.padding[1],
-            "columns": columns,
-            "width": in_width,
-        },
-        when_first=body.moving_inside,
-    )
-    body.last(moving, "images", "image", last["image"])
-    body.last(moving, "blocks", "reduction", last["reduction"])
-    body.step(moving, "vector", "image", images * in_blocks * in_height * in_width)
-    body.step(moving, "vector", "reduction", reduction * in_height * in_width)
+    origin = (-op.padding[0], -op.padding[1])
+    size, tile = (in_height, in_width), (rows_in, columns)
+    moving = body.moving_tile(x, in_blocks, size, tile, origin)
     body.step(moving, "row", "row", rows * op.stride[0])
 
     plane = rows_in * columns

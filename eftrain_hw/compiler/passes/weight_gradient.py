@@ -33,71 +33,65 @@ def weight_gradient_descriptor(config, op, batch, tensors, tag):
     body.stationary_inside = body.inside({"group", "image", "row"})
     x, dy = tensors[op.x], tensors[f"d{op.y}"]
     gradient = tensors[f"{op.key}.weight.gradient"]
-    strips = {
-        "mode": MODES["strip"],
-        "acquire": 1,
-        "publish": 1,
-        "image_limit": batch,
-        "lane_images": split_images,
-        "lane_rows": split_rows,
-        "lane_columns": split_columns,
-        "images": images,
-    }
+
+    def strip_tile(name, tensor, blocks, whole, size, tile, origin, scale):
+        """Load one operand: every lane the images, blocks, rows and columns of its strip."""
+        # maps of one pixel: the blocks of an image lie side by side like columns
+        flat = size == tile == (1, 1) and origin == (0, 0) and split_rows == split_columns == 1
+        plane = size[0] * size[1]
+        load = body.add(
+            LOAD,
+            {
+                "destination": DESTINATIONS[name],
+                "mode": MODES["strip"],
+                "acquire": 1,
+                "publish": 1,
+                "base": line(tensor),
+                "exponent_base": exponent_line(tensor),
+                "image_limit": batch,
+                "lane_images": split_images,
+                "lane_rows": split_rows,
+                "lane_columns": split_columns,
+                "lane_row_step": strip_rows * scale[0],
+                "lane_column_step": strip_columns * scale[1],
+                "images": images,
+                "image_stride": whole * plane,
+                "blocks": 1 if flat else blocks,
+                "block_stride": plane,
+                "row": origin[0],
+                "rows": tile[0],
+                "height": size[0],
+                "column": origin[1],
+                "columns": blocks if flat else tile[1],
+                "width": whole if flat else size[1],
+            },
+            when_first=getattr(body, f"{name}_inside"),
+        )
+        body.step(load, "image", "image", images * split_images)
+        body.step(load, "vector", "image", images * split_images * whole * plane)
+        body.last(load, "images", "image", last["image"])
+        body.step(load, "row", "row", rows * scale[0])
+        return load, "columns" if flat else "blocks"
 
     body.commands.append(fence())
-    stationary = body.add(
-        LOAD,
-        {
-            **strips,
-            "destination": DESTINATIONS["stationary"],
-            "base": line(dy),
-            "exponent_base": exponent_line(dy),
-            "lane_row_step": strip_rows,
-            "lane_column_step": strip_columns,
-            "image_stride": out_blocks * height * width,
-            "blocks": group.blocks,
-            "block_stride": height * width,
-            "rows": rows,
-            "height": height,
-            "columns": strip_columns,
-            "width": width,
-        },
-        when_first=body.stationary_inside,
+    stationary, field = strip_tile(
+        "stationary",
+        dy,
+        group.blocks,
+        out_blocks,
+        (height, width),
+        (rows, strip_columns),
+        (0, 0),
+        (1, 1),
     )
-    moving = body.add(
-        LOAD,
-        {
-            **strips,
-            "destination": DESTINATIONS["moving"],
-            "base": line(x),
-            "exponent_base": exponent_line(x),
-            "lane_row_step": strip_rows * sh,
-            "lane_column_step": strip_columns * sw,
-            "image_stride": in_blocks * in_height * in_width,
-            "blocks": column,
-            "block_stride": in_height * in_width,
-            "row": -op.padding[0],
-            "rows": rows_in,
-            "height": in_height,
-            "column": -op.padding[1],
-            "columns": columns,
-            "width": in_width,
-        },
-        when_first=body.moving_inside,
-    )
-    for load, blocks, plane in (
-        (stationary, out_blocks, height * width),
-        (moving, in_blocks, in_height * in_width),
-    ):
-        body.step(load, "image", "image", images * split_images)
-        body.step(load, "vector", "image", images * split_images * blocks * plane)
-        body.last(load, "images", "image", last["image"])
     body.step(stationary, "vector", "group", group.step * height * width)
-    body.last(stationary, "blocks", "group", group.last_blocks)
-    body.step(stationary, "row", "row", rows)
+    body.last(stationary, field, "group", group.last_blocks)
+    origin = (-op.padding[0], -op.padding[1])
+    moving, field = strip_tile(
+        "moving", x, column, in_blocks, (in_height, in_width), (rows_in, columns), origin, (sh, sw)
+    )
     body.step(moving, "vector", "column", column * in_height * in_width)
-    body.last(moving, "blocks", "column", last["column"])
-    body.step(moving, "row", "row", rows * sh)
+    body.last(moving, field, "column", last["column"])
     body.step(moving, "row", "tap", tap)
 
     plane = rows_in * columns
