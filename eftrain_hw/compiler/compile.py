@@ -81,14 +81,23 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
 def _check_limits(config, ops):
     for op in ops:
         if isinstance(op, PoolOp):
-            beats = op.in_shape[2] * op.kernel[0] * config.beats_per_vector
-            if beats > config.pool_words // 2:
-                raise ValueError(
-                    f"{op.name}: {op.kernel[0]} rows of {op.in_shape[2]} columns take {beats}"
-                    " words;"
-                    f" the configuration's pool_words // 2 must be at least that, not"
-                    f" {config.pool_words // 2}"
-                )
+            for what, words, most in (
+                (
+                    f"a band of {op.kernel[0]} rows, {op.in_shape[2]} columns",
+                    op.in_shape[2] * op.kernel[0] * config.beats_per_vector,
+                    config.pool_words // 2,
+                ),
+                (
+                    f"an output row of {op.out_shape[2]} columns",
+                    2 * op.out_shape[2] * config.beats_per_vector,
+                    config.pool_words // 2,
+                ),
+            ):
+                if words > most:
+                    raise ValueError(
+                        f"{op.name}: {what} takes {words} words; the configuration's"
+                        f" pool_words // 2 must be at least that, not {most}"
+                    )
         elif isinstance(op, LossOp) and op.classes > config.loss_words:
             raise ValueError(
                 f"{op.name}: {op.classes} classes; the configuration's loss_words must be at least"

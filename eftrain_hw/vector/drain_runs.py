@@ -18,7 +18,7 @@ class DrainRuns(wiring.Component):
     One run of each kind for each (block, image), blocks outermost. Runs are announced as early as
     they are taken, so that a mask is under way long before it is needed.
 
-    Latency and cost: 2 cycles to the first run, then one a cycle; about 350 LUT.
+    Latency and cost: 2 cycles to the first run, then one a cycle; about 260 LUT.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ class DrainWalk(wiring.Component):
     groups follow each other; then come positions, images, blocks. One more command waits while one
     is walked, and follows without a gap unless it has to acquire a bank (3 cycles).
 
-    Latency and cost: the address leaves one cycle after `step`; about 200 LUT.
+    Latency and cost: the address leaves one cycle after `step`; about 160 LUT.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ class EncodeQueue(wiring.Component):
 
     Room is reserved as in `CreditQueue`, for each value. Values come in vectors of `lanes`.
 
-    Latency and cost: bfp8 `lanes` + 8 cycles, fp32 2; one value a cycle; about 250 LUT.
+    Latency and cost: bfp8 `lanes` + 8 cycles, fp32 2; one value a cycle; about 120 LUT.
     Golden: `eftrain_hw.formats`.
 
     Parameters

@@ -17,7 +17,7 @@ class LossLoad(wiring.Component):
     The logit of class k of image n goes to word k * images + n; classes that only fill up the block
     are dropped. The maximum is a running one: a logit replaces it if it is greater.
 
-    Latency and cost: a logit a cycle; stored one cycle after it was taken; about 150 LUT.
+    Latency and cost: a logit a cycle; stored one cycle after it was taken; about 230 LUT.
 
     Parameters
     ----------

@@ -27,7 +27,8 @@ class Pool(wiring.Component):
     map (backward) are in the buffer at once, so that loading and working overlap. The compiler sees
     to it that, in beats, kernel_height * width <= pool_words / 2 and out_width <= pool_words / 4.
 
-    Latency and cost: about 80 cycles and two rows of windows before the first result.
+    Latency and cost: about 80 cycles and two rows of windows before the first result; about 1900
+    LUT, 6 RAMB36 and a RAMB18 with beats of 16 bytes (bfp8).
     Golden: `eftrain_hw.golden.maxpool_forward`, `maxpool_backward`.
 
     Parameters

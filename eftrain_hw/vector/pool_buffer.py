@@ -19,7 +19,7 @@ class PoolBuffer(wiring.Component):
     the vector's exponent; exponents have a second copy for whoever looks at them first.
 
     Latency and cost: data one cycle after the address; `pool_words` words of a beat and an
-    exponent, a quarter of that for indices (half the words); about 150 LUT.
+    exponent, a quarter of that for indices (half the words); about 50 LUT.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ class PoolRuns(wiring.Component):
     map that fill windows and writes the pooled map; backward reads the pooled map and writes the
     whole large one.
 
-    Latency and cost: up to 70 cycles to the first run, then a plane a cycle; about 600 LUT.
+    Latency and cost: up to 70 cycles to the first run, then a plane a cycle; about 480 LUT.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ class Update(wiring.Component):
     and master weights through readers 0 to 2, writes momentum, master weights, copy and exponents
     through writers 0 to 3; all are runs of up to `CHUNK * lanes` items.
 
-    Latency and cost: 32 cycles from a parameter to its master weight; about 350 LUT.
+    Latency and cost: 32 cycles from a parameter to its master weight; about 220 LUT.
     Golden: `eftrain_hw.golden.sgd`.
 
     Parameters

@@ -31,7 +31,8 @@ class VectorUnit(wiring.Component):
     when the last item of the present one has been handed over. An unknown opcode is taken and
     ignored.
 
-    Latency and cost: see the operations.
+    Latency and cost: see the operations; together about 5200 LUT, 700 of shift registers and
+    distributed RAM, 4 DSP48E1 and 10 RAMB36 with the default configuration.
 
     Parameters
     ----------

@@ -157,7 +157,7 @@ def compiled(network, config=None, batch_size=2, optimizer=None):
                 )
             },
             ValueError,
-            "0.MaxPool2d: 2 rows of 600 columns take 1200 words",
+            "0.MaxPool2d: a band of 2 rows, 600 columns takes 1200 words",
         ),
         (
             {"network": build(nn.Flatten(), nn.Linear(192, 2000))},

@@ -153,9 +153,7 @@ class Bench:
         return self._add(Reader(run, items, sizes, self.memory, self.rng, self.stall))
 
     def writer(self, run, items, sizes):
-        return self._add(
-            Writer(run, items, sizes, self.memory, self.written, self.rng, self.stall)
-        )
+        return self._add(Writer(run, items, sizes, self.memory, self.written, self.rng, self.stall))
 
     def source(self, stream, items=()):
         return self._add(Source(stream, self.rng, self.stall, items))
@@ -255,7 +253,6 @@ class Unit(Bench):
             return not self.commands.items and not ctx.get(self.dut.busy)
 
         return self.run(done, limit)
-
 
     def play(self, script, limit=60000):
         """Run a generator up to its next yield whenever everything is done."""

@@ -137,9 +137,7 @@ def test_every_shape(make_bench, format, rows, lanes, drain_lanes, stall):
 @pytest.mark.parametrize("format", ["bfp8", "fp32"])
 @pytest.mark.parametrize("stall", [0.0, 0.9])
 def test_mask_reads_the_stored_elements(make_bench, format, stall):
-    config = AcceleratorConfig(
-        rows=8, lanes=8, drain_lanes=4, format=format, accumulator_depth=128
-    )
+    config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, format=format, accumulator_depth=128)
     dut, bench = build(make_bench, config, stall=stall)
     mask = random_values(bench.rng, (60, 8))
     if format == "bfp8":
@@ -205,9 +203,7 @@ def test_waits_for_a_bank(make_bench):
 
 @pytest.mark.parametrize("format", ["bfp8", "fp32"])
 def test_never_pauses_between_vectors_runs_and_commands(make_bench, format):
-    config = AcceleratorConfig(
-        rows=8, lanes=8, drain_lanes=4, format=format, accumulator_depth=128
-    )
+    config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, format=format, accumulator_depth=128)
     dut, bench = build(make_bench, config)
     for k in range(4):
         fields = {**BASES, **TILE, "vector": 45 * k, "run": 5}

@@ -40,10 +40,17 @@ def same(bench, address, want):
     np.testing.assert_array_equal(got.view(np.uint8), np.ascontiguousarray(want).view(np.uint8))
 
 
-@pytest.mark.parametrize("format", ["bfp8", "fp32"])
-@pytest.mark.parametrize("lanes", [4, 8, 16])
-@pytest.mark.parametrize("stall", [0.0, 0.5])
-@pytest.mark.parametrize("copy", [0, 1])
+@pytest.mark.parametrize(
+    "lanes, format, copy, stall",
+    [
+        (4, "bfp8", 1, 0.5),
+        (8, "bfp8", 1, 0.0),
+        (16, "bfp8", 1, 0.9),
+        (8, "bfp8", 0, 0.5),
+        (4, "fp32", 0, 0.0),
+        (8, "fp32", 1, 0.5),
+    ],
+)
 def test_equals_the_golden_model(make_unit, format, lanes, stall, copy):
     config = AcceleratorConfig(lanes=lanes, format=format, ports=1, drain_lanes=4)
     bench = make_unit(config, seed=lanes, stall=stall)
