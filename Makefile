@@ -51,11 +51,11 @@ demo: $(CORE)
 test: $(TEST)
 	@echo "[test] units, golden model, compiler, runtime and cocotb benches"
 	@echo "[test] (PyTorch comparisons use stored reference vectors; .ci/run installs PyTorch itself)"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 sim: $(TEST)
 	@echo "[sim] cocotb benches on Verilator"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest sim $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -n 2 --dist worksteal sim $(ARGS)
 
 report: $(TEST)
 	@echo "[report] synthesising for the xc7z020 with yosys"

@@ -55,6 +55,12 @@ def _parser():
     verilog = commands.add_parser("verilog", help="write the accelerator's Verilog")
     verilog.set_defaults(run=_verilog)
     _config(verilog)
+    verilog.add_argument(
+        "--primitives",
+        choices=("portable", "xilinx7"),
+        default="xilinx7",
+        help="dot products as DSP48E1 slices, or portable for simulation (default: %(default)s)",
+    )
     verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
     info = commands.add_parser("info", help="show a configuration and what follows from it")
@@ -133,7 +139,8 @@ def _train(arguments):
 def _verilog(arguments):
     from .runtime.simulation import accelerator_verilog
 
-    text = accelerator_verilog(AcceleratorConfig.load(arguments.config))
+    config = AcceleratorConfig.load(arguments.config)
+    text = accelerator_verilog(config, primitives=arguments.primitives)
     if arguments.output:
         arguments.output.write_text(text)
     else:

@@ -20,6 +20,7 @@ from eftrain_hw.runtime import load_dataset
 ROOT = Path(__file__).parents[1]
 NETWORK = Path(__file__).parent / "networks" / "digits.py"
 ACCURACY = 0.97
+SLOWER = {2: 0.4, 1: 0.2}  # learning rate of the last two epochs
 
 
 def program(config):
@@ -37,7 +38,14 @@ def train(device, epochs, *, progress=False):
     """(bits of everything that was learned, trainer, logits of the test images)."""
     x, y, x_test, y_test = load_dataset("digits")
     trainer = Trainer(program(device.config), device, seed=0)
-    trainer.fit(x, y, epochs=epochs, validation=(x_test, y_test), progress=progress)
+    trainer.fit(
+        x,
+        y,
+        epochs=epochs,
+        validation=(x_test, y_test),
+        schedule=lambda epoch: 0.05 * SLOWER.get(epochs - epoch, 1),
+        progress=progress,
+    )
     logits = trainer.logits(x_test)
     bits = {f"{name}.momentum": value for name, value in trainer.momentum_dict().items()}
     bits |= trainer.state_dict()
@@ -85,7 +93,7 @@ def plot(history, path):
 def main():
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--config", default="pynq-z2", help="preset or JSON file")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
     arguments = parser.parse_args()
@@ -110,7 +118,7 @@ def main():
     different = [n for n in expected if bits[n].tobytes() != expected[n].tobytes()]
 
     plot(trainer.history, arguments.out / "training.png")
-    steps = [step for step in trainer.history.steps]
+    steps = trainer.history.steps
     per_step = sum(step["cycles"] for step in steps) / len(steps)
     busy = sum(step["mac_busy"] for step in steps) / len(steps)
     ideal = macs_per_step(trainer.program) / (config.rows * config.lanes)

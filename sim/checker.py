@@ -1,6 +1,6 @@
 """The rules of an AXI master as assertions in the simulated design: they cost no simulation time."""
 
-from amaranth.hdl import Assert, Module, Signal
+from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
@@ -90,16 +90,12 @@ class AxiChecker(wiring.Component):
                 with m.Case(k):
                     m.d.comb += owed.eq(length)
         there = taken != offered
-        first = ~there & self.awvalid  # data that come with their address
+        last = beat == Mux(there, owed, self.awlen)  # data may come in the address's first cycle
         with m.If(self.wvalid):
-            m.d.sync += Assert(there | first, "write data before their address")
-            last = beat == owed
-            with m.If(~there):
-                last = beat == self.awlen
-            m.d.sync += Assert(
-                self.wlast == (((beat == owed) & there) | ((beat == self.awlen) & ~there)),
-                "wlast is not at the end of its burst",
-            )
+            m.d.sync += [
+                Assert(there | self.awvalid, "write data before their address"),
+                Assert(self.wlast == last, "wlast is not at the end of its burst"),
+            ]
             with m.If(self.wready):
                 m.d.sync += beat.eq(beat + 1)
                 with m.If(self.wlast):
@@ -111,11 +107,11 @@ class AxiChecker(wiring.Component):
                 answered.eq(answered + 1),
                 Assert(answered != taken, "a response without a burst"),
             ]
-        return m
 
 
 def watch(m, name, port, longest):
     """Add a checker to the memory port `port` of a component in module `m`."""
     checker = AxiChecker(port.signature, longest)
     m.submodules[name] = checker
-    m.d.comb += [getattr(checker, field).eq(getattr(port, field)) for field in checker.signature.members]
+    for field in checker.signature.members:
+        m.d.comb += getattr(checker, field).eq(getattr(port, field))

@@ -14,7 +14,9 @@ import inspect
 import json
 import os
 import re
+import shutil
 import subprocess
+from importlib.metadata import version
 from pathlib import Path
 
 from cocotb_tools.check_results import get_results
@@ -32,6 +34,7 @@ _BUILDS = _ROOT / "build" / "sim"
 _TOP = "top"
 _TIMESCALE = ("1ns", "1ps")
 _ARGUMENTS = ["--assert", "-O3", "-Wno-fatal", "-Wno-lint", "-Wno-style"]
+_COMPILER = "OPT_FAST=-O1 OPT_GLOBAL=-O1"  # a third of -Os's time to compile; Python is the brake
 _MODELS = ("runner.py", "designs.py", "checker.py")
 
 
@@ -42,8 +45,9 @@ class _Runner(Verilator):
     """
 
     def _build_command(self):
-        verilate, *rest = super()._build_command()
-        return [[word for word in verilate if word != "--public-flat-rw"], *rest]
+        verilate, make = super()._build_command()
+        verilate = [word for word in verilate if word != "--public-flat-rw"]
+        return [verilate, [*make, "-o", "Vtop.mk"]]  # Verilator's own objects stay
 
 
 def _waves():
@@ -52,6 +56,9 @@ def _waves():
 
 def _ports(verilog, top):
     body = re.search(rf"^module {top}\s*\(.*?^endmodule", verilog, re.M | re.S)[0]
+    escaped = re.findall(r"^\s*(?:input|output).* (\\\S+) ;", body, re.M)
+    if escaped:
+        raise ValueError(f"a port must not be a word of Verilog, as {escaped[0][1:]} is")
     ports = re.findall(r"^\s*(input|output) (?:reg |wire )?(?:\[(\d+):0\] )?(\w+)", body, re.M)
     widths = {name: int(high) + 1 if high else 1 for _, high, name in ports}
     inputs = {name for direction, _, name in ports if direction == "input"}
@@ -60,6 +67,17 @@ def _ports(verilog, top):
 
 def _digest(*parts):
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def _share_runtime(directory, store):
+    """Keep the objects of Verilator's own sources, or take them: they are half of a small build."""
+    key = _digest(version("verilator"), _COMPILER, _waves())[:16]
+    kept = _BUILDS / f"runtime-{key}"
+    source, target = (directory, kept) if store else (kept, directory)
+    target.mkdir(parents=True, exist_ok=True)
+    for file in [*source.glob("verilated*.o"), *source.glob("verilated*.d")]:
+        if not (target / file.name).exists():
+            shutil.copy2(file, target)
 
 
 def _build(name, make, identity):
@@ -73,8 +91,8 @@ def _build(name, make, identity):
     runner.build_dir = directory
     if stamp.exists() and stamp.read_text() == key and (directory / _TOP).exists():
         return runner
-    verilog = share_modules(to_verilog(make(), "design"))
-    ports = _ports(verilog, "design")
+    verilog = share_modules(to_verilog(make(), "dut"))
+    ports = _ports(verilog, "dut")
     verilog += ports.wrapper(_TOP)
     unchanged = source.exists() and source.read_text() == verilog
     if not unchanged or not (directory / _TOP).exists():
@@ -83,9 +101,11 @@ def _build(name, make, identity):
         public = [f'public_flat_rw -module "{_TOP}" -var "{port}"' for port in ports.widths]
         control.write_text("\n".join(["`verilator_config", *public, ""]))
         environment = verilator_environment()
+        environment["MAKEFLAGS"] += f" {_COMPILER}"
         before = {variable: os.environ.get(variable) for variable in ("PATH", "MAKEFLAGS")}
         os.environ.update({variable: environment[variable] for variable in before})
         log = directory / "build.log"
+        _share_runtime(directory, store=False)
         try:
             runner.build(
                 sources=[control, source],
@@ -96,6 +116,7 @@ def _build(name, make, identity):
                 waves=_waves(),
                 log_file=log,
             )
+            _share_runtime(directory, store=True)
         except RuntimeError as error:
             raise RuntimeError(f"{error}\n{_tail(log)}") from None
         finally:

@@ -87,3 +87,13 @@ def test_info(capsys):
     assert f"{config.build_id:016x}" in text
     assert main(["info", "--config", "pynq-z2-32x16", "--json"]) == 0
     assert AcceleratorConfig.from_dict(json.loads(capsys.readouterr().out)) == config
+
+
+def test_verilog(inputs):
+    text = {}
+    for primitives in ("xilinx7", "portable"):
+        arguments = ["--config", "config.json", "--primitives", primitives, "--output", "a.v"]
+        assert main(["verilog", *arguments]) == 0
+        text[primitives] = (inputs / "a.v").read_text()
+        assert "module eftrain_accelerator(" in text[primitives]
+    assert "DSP48E1" in text["xilinx7"] and "DSP48E1" not in text["portable"]

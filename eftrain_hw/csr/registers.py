@@ -194,9 +194,11 @@ REGISTERS = (
     )),
     _one("error_code", 0x04C, 8, "ro", "what failed: see the table of error codes"),
     _one("error_tag", 0x050, 32, "ro",
-         "tag of the descriptor that the sequencer was at; engines may still be one behind"),
+         "tag of the descriptor with a program error, otherwise of the one that the engines were"
+         " at; what is loaded ahead of a fence counts to the descriptor before"),
     _one("error_index", 0x054, 32, "ro", "its number in the program, from 0"),
-    *_pair("error_address", 0x058, "ro", "byte address that a memory error is about"),
+    *_pair("error_address", 0x058, "ro",
+           "first byte of the burst or request that a memory error is about"),
     *_pair("program_address", 0x060, "rw", "byte address of the program, a multiple of 64",
            locked=True, low=6),
     *_pair("window_base", 0x068, "rw", "first byte that the core may touch", locked=True),

@@ -25,13 +25,17 @@ class DeviceError(RuntimeError):
     layer : str or None
         What was running, such as "0.Conv2d forward".
     address : int or None
-        Bus address or descriptor offset that the error is about.
+        Bus address that the error is about.
+    tensor : str or None
+        The tensor that lies there.
     """
 
-    def __init__(self, code, name, meaning="", *, layer=None, address=None):
-        self.code, self.name, self.layer, self.address = code, name, layer, address
+    def __init__(self, code, name, meaning="", *, layer=None, address=None, tensor=None):
+        self.code, self.name, self.layer = code, name, layer
+        self.address, self.tensor = address, tensor
         where = f" in {layer}" if layer else ""
         at = f" at address {address:#x}" if address is not None else ""
+        at += f", tensor {tensor}" if tensor else ""
         what = f": {meaning}" if meaning else ""
         super().__init__(f"{name} (error code {code:#x}){where}{at}{what}")
 
@@ -166,6 +170,17 @@ class MemoryDevice(Device):
     @abstractmethod
     def _read(self, offset, count):
         """Bytes at an offset from the memory's base."""
+
+    def _tensor_at(self, offset):
+        """Name of the tensor that holds a byte, or None."""
+        for name, spec in self.program.tensors.items():
+            for start, count in (
+                (spec.address, spec.nbytes),
+                (spec.exponent_address, spec.exponent_nbytes),
+            ):
+                if count and start <= offset < start + count:
+                    return name
+        return None
 
     def write_tensor(self, name, value):
         spec = self._spec(name)

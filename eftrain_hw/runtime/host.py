@@ -9,6 +9,7 @@ from .device import DeviceError, StepResult
 __all__ = ["Host"]
 
 _REGISTERS = {register.name: register for register in REGISTERS}
+_STUCK = "the memory does not answer what it owes"
 
 
 class Host:
@@ -88,15 +89,16 @@ class Host:
             The bus does not answer.
         """
         self.write("control", self._bits("control", soft_reset=1))
-        self._wait_idle()
+        if not self._drains():
+            raise DeviceError(0, "bus_stuck", _STUCK)
 
-    def _wait_idle(self):
+    def _drains(self):
         for _ in range(10_000):  # the bus owes a few bursts at most
             if self.read_field("status", "idle"):
-                return
-        raise DeviceError(0, "bus_stuck", "the memory does not answer what it owes")
+                return True
+        return False
 
-    def run(self, address, *, learning_rate, momentum, valid_images, tags, limit):
+    def run(self, address, *, learning_rate, momentum, valid_images, tags, locate, limit):
         """Run the program at a byte address to its end.
 
         Parameters
@@ -106,6 +108,8 @@ class Host:
         valid_images : int
         tags : dict
             Names of the descriptors, for errors.
+        locate : callable
+            locate(address) names the tensor at a bus address, or None; for errors too.
         limit : callable
             limit() is called after each wait that brought no interrupt; it raises to give up.
 
@@ -133,21 +137,21 @@ class Host:
             limit()
         self.write("irq_status", self._bits("irq_status", done=1, error=1))
         if self.read_field("status", "error"):
-            raise self._error(tags)
+            raise self._error(tags, locate)
         return StepResult(cycles=self.read("counter_cycles"), counters=self.counters())
 
-    def _error(self, tags):
+    def _error(self, tags, locate):
         entry = describe(self.read("error_code"))
         tag = self.read("error_tag")
-        error = DeviceError(
+        address = self.read("error_address") if entry.has_address else None
+        return DeviceError(
             entry.code,
             entry.name,
-            entry.meaning,
+            entry.meaning if self._drains() else f"{entry.meaning}; {_STUCK}",
             layer=tags.get(tag, f"descriptor {self.read('error_index')}"),
-            address=self.read("error_address") if entry.has_address else None,
+            address=address,
+            tensor=None if address is None else locate(address),
         )
-        self._wait_idle()
-        return error
 
     def counters(self):
         """The performance counters of the last step."""

@@ -107,10 +107,11 @@ class SimDevice(MemoryDevice):
 
         self.close()
         size = -(-self.program.memory_bytes // 4096) * 4096
-        if self._memory_base + size > 1 << self.config.address_bits:
+        # the end is an address too: the window's limit
+        if self._memory_base + size >= 1 << self.config.address_bits:
             raise ValueError(
                 f"the network takes {size} bytes from memory_base {self._memory_base:#x};"
-                f" addresses have {self.config.address_bits} bits"
+                f" they must end below 2^{self.config.address_bits}, the range of addresses"
             )
         self.simulation = Simulation(
             self._library, memory_bytes=size, memory_base=self._memory_base, **self._options
@@ -124,7 +125,7 @@ class SimDevice(MemoryDevice):
             self._write(self.program.addresses[name], words.tobytes())
 
     def _wait(self):
-        self.simulation.run(_SLICE)
+        self.simulation.run(min(_SLICE, self._step_limit))
         return self.simulation.irq
 
     def _run(self, name, learning_rate, momentum, valid_images):
@@ -149,6 +150,7 @@ class SimDevice(MemoryDevice):
             momentum=momentum,
             valid_images=valid_images,
             tags=self.program.tags,
+            locate=lambda address: self._tensor_at(address - self._memory_base),
             limit=limit,
         )
 

@@ -117,7 +117,7 @@ class Trainer:
 
     # -- training and inference
 
-    def fit(self, x, y, epochs=1, *, validation=None, progress=True):
+    def fit(self, x, y, epochs=1, *, validation=None, schedule=None, progress=True):
         """Train for some epochs; each image is used once an epoch, in an order drawn anew.
 
         The last batch of an epoch may be partial: its missing images count for nothing. A run that
@@ -132,6 +132,8 @@ class Trainer:
         epochs : int
         validation : (array, array) or None
             Evaluated after each epoch.
+        schedule : callable or None
+            schedule(epoch) is the learning rate of an epoch, counted from 0; None leaves it.
         progress : bool
             Show a progress bar (where tqdm is installed).
 
@@ -149,6 +151,8 @@ class Trainer:
         last = self.epoch + epochs
         with progress_bar(epochs * batches, progress) as bar, DeferredInterrupt() as interrupt:
             while self.epoch < last:
+                if schedule is not None:
+                    self.learning_rate = float(schedule(self.epoch))
                 self._fit_epoch(x, y, batches, validation, bar, interrupt)
         return self.history
 

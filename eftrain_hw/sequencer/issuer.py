@@ -49,6 +49,8 @@ class Issuer(wiring.Component):
     send_half, send_position : Out
     send_word : In(32)
     engines_busy : In(1)
+    passed : Out(1)
+        Pulse: the first word of a command with a fence is on its way, so the fence has held.
     quiet : Out(1)
         Nothing is on its way, and the engines have been idle for `SETTLE` cycles.
     sent : Out(1)
@@ -74,6 +76,7 @@ class Issuer(wiring.Component):
                 "send_position": Out(range(depth)),
                 "send_word": In(32),
                 "engines_busy": In(1),
+                "passed": Out(1),
                 "quiet": Out(1),
                 "sent": Out(1),
                 "moving": Out(1),
@@ -146,6 +149,7 @@ class Issuer(wiring.Component):
         with m.If(~sending | taken):
             m.d.sync += valid.eq(0)
             with m.If(full.bit_select(half, 1) & ~blocked):
+                m.d.comb += self.passed.eq(fence & (position == 0))
                 m.d.sync += [
                     word.data.eq(self.send_word),
                     word.last.eq(position == end),

@@ -35,7 +35,10 @@ class Sequencer(wiring.Component):
     counts. Checked when a command is reached: opcode, template length, patches, and that the
     commands fill the descriptor. What is wrong gives one `error` pulse with `error_code`; nothing
     more is handed to the issuer until the sequencer is reset. `descriptor_tag` and
-    `descriptor_index` name the descriptor that runs, or the one in which the error is.
+    `descriptor_index` name the descriptor in which the error is; otherwise the one that the
+    engines are at, which is the one whose fence was the last to hold (commands before its first
+    fence, loads ahead of need, count to the descriptor before). Reading is up to two descriptors
+    ahead of that.
 
     Latency and cost: words + 2 + 2 * patches cycles a command (and one for each radix-4 digit of an
     ADD's index after the first), 4 for a command that is not due, 2 for a step of the loops and one
@@ -152,10 +155,13 @@ class Sequencer(wiring.Component):
         position = Signal(range(max(depth, HEADER_WORDS)), reset_less=True)
         loop = Signal(range(LOOPS), reset_less=True)
         tag, index = Signal(32), Signal(32)
+        fenced_tag, fenced_index = (Signal(32, name=f"fenced_{n}") for n in ("tag", "index"))
+        running_tag, running_index = (Signal(32, name=f"running_{n}") for n in ("tag", "index"))
+        halted = Signal()
 
         m.d.comb += [
-            self.descriptor_tag.eq(tag),
-            self.descriptor_index.eq(index),
+            self.descriptor_tag.eq(Mux(halted, tag, running_tag)),
+            self.descriptor_index.eq(Mux(halted, index, running_index)),
             self.command_sent.eq(issuer.sent),
             self.progress.eq(issuer.moving | self.descriptor_finished),
             loops.count.eq(word),
@@ -176,6 +182,10 @@ class Sequencer(wiring.Component):
             issuer.fence.eq(fence),
         ]
         m.d.sync += [self.done.eq(0), self.error.eq(0), self.descriptor_finished.eq(0)]
+        with m.If(issuer.hand_over & fence):
+            m.d.sync += [fenced_tag.eq(tag), fenced_index.eq(index)]
+        with m.If(issuer.passed):
+            m.d.sync += [running_tag.eq(fenced_tag), running_index.eq(fenced_index)]
         known = Signal()
         length = Signal(8)
         with m.Switch(opcode):
@@ -206,10 +216,10 @@ class Sequencer(wiring.Component):
                 leave_command()
 
         with m.FSM(name="run") as fsm:
-            m.d.comb += self.busy.eq(~fsm.ongoing("WAIT"))
+            m.d.comb += [self.busy.eq(~fsm.ongoing("WAIT")), halted.eq(fsm.ongoing("HALT"))]
             with m.State("WAIT"):
                 with m.If(self.start):
-                    m.d.sync += index.eq(0)
+                    m.d.sync += [s.eq(0) for s in (tag, index, running_tag, running_index)]
                     m.next = "TAKE"
             with m.State("TAKE"):
                 m.d.comb += [
@@ -226,6 +236,8 @@ class Sequencer(wiring.Component):
                 ]
                 with m.If(fetch.descriptor.valid):
                     m.d.sync += tag.eq(offer.tag)
+                    with m.If(index == 0):
+                        m.d.sync += running_tag.eq(offer.tag)
                     m.next = "READ_HEADER"
                     with m.If(offer.error != 0):
                         m.d.sync += [self.error.eq(1), self.error_code.eq(offer.error)]

@@ -7,6 +7,7 @@ from eftrain_hw.compiler.program import ConvOp
 from eftrain_hw.formats import Blocked, format_named
 
 __all__ = [
+    "FILL",
     "differences",
     "get_tensor",
     "initial_state",

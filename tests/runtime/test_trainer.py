@@ -80,6 +80,19 @@ def test_fit_learns_and_reports(data):
     assert t.logits(x).shape == (10, 3) and t.logits(x).dtype == np.float32
 
 
+def test_schedule_is_the_learning_rate_of_each_epoch(data):
+    one, other = trainer(), trainer()
+    rates = [0.1, 0.02]
+    one.fit(*data, epochs=2, schedule=lambda epoch: rates[epoch], progress=False)
+    for rate in rates:
+        other.learning_rate = rate
+        other.fit(*data, progress=False)
+    same_state(one.state_dict(), other.state_dict())
+    same = trainer()
+    same.fit(*data, epochs=2, progress=False)
+    assert (one.state_dict()["4.weight"] != same.state_dict()["4.weight"]).any()
+
+
 def test_partial_batch_equals_its_images_alone(data):
     """2 images in a batch of 4 train as those 2 would in a batch of 2."""
     x, y = data

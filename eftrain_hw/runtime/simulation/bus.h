@@ -159,7 +159,7 @@ public:
         if (r_offered_ || reads_.empty()) return;
         const Read& read = reads_.front();
         if (read.due > memory_.counters.cycles || memory_.stall()) return;
-        if (read.held && memory_.fault(read.address, false) == HOLD) return;
+        if (read.held && memory_.fault(read.held_at, false) == HOLD) return;
         r_offered_ = memory_.spend(reserve);
     }
 
@@ -202,7 +202,7 @@ public:
 
 private:
     struct Read {
-        uint64_t due, address;
+        uint64_t due, held_at;  // held_at: a beat of the burst that a HOLD was set for
         uint32_t id;
         size_t next;
         bool held;
@@ -250,12 +250,12 @@ private:
         memory_.counters.read_bursts++;
         check_burst("AR", in.araddr, in.arlen, in.arsize, in.arburst);
         uint64_t address = in.araddr & ~uint64_t(7);
-        reads_.push_back({memory_.counters.cycles + memory_.options.latency, address, in.arid, 0,
+        reads_.push_back({memory_.counters.cycles + memory_.options.latency, 0, in.arid, 0,
                           false, {}, {}});
         Read& read = reads_.back();
         for (uint32_t i = 0; i <= in.arlen; i++, address += 8) {
             unsigned fault = memory_.fault(address, false);
-            read.held |= fault == HOLD;
+            if (fault == HOLD) read.held = true, read.held_at = address;
             bool exists = fault == OKAY || fault == HOLD;
             read.data.push_back(exists ? memory_.word(address) : 0xdeadbeefdeadbeefull);
             read.responses.push_back(exists ? OKAY : fault);

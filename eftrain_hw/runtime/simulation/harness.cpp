@@ -103,6 +103,7 @@ void vl_fatal(const char* file, int line, const char*, const char* message) {
         stopped = std::string(message) + " at " + file + ":" + std::to_string(line);
 }
 
+#pragma GCC visibility push(default)
 extern "C" {
 
 System* sim_create(const Options* options, uint8_t* memory, const char* trace) {
@@ -192,3 +193,4 @@ const char* sim_error(System* system) {
 }
 
 }  // extern "C"
+#pragma GCC visibility pop

@@ -1,7 +1,7 @@
 """Rewrites memories in Verilog so that Verilator simulates them fast; the behaviour stays.
 
-Yosys writes one assignment for each write enable, and one line for each initial word. Verilator makes
-a pending write of each assignment, every cycle: a bank of 16 bytes would cost 16 of them.
+Yosys writes one assignment for each write enable, and one line for each initial word. Verilator
+makes a pending write of each assignment, every cycle: a bank of 16 bytes would cost 16 of them.
 """
 
 import re
@@ -18,11 +18,11 @@ _WRITE = re.compile(
     r"    if \((?P<enable>.*)\)\n"
     r"      (?P<name>\S+) ?\[(?P<address>.*)\]\[(?P<bits>\d+(?::\d+)?)\] <= (?P<data>.*);\n"
 )
-_DECLARATION = r"^  reg \[(\d+):0\] {name} ?\[(\d+):0\];$"
+_DECLARATION = re.compile(r"^  reg \[(\d+):0\] (\S+) ?\[\d+:0\];$", re.M)
 _INITIAL = re.compile(
     r"^  initial begin\n"
-    r"    (\S+) ?\[0\] = (\d+)'h0+;\n"
-    r"((?:    \1 ?\[\d+\] = \2'h0+;\n)+)"
+    r"    (\S+) ?\[0\] = (\d+)'[hd]0+;\n"
+    r"((?:    \1 ?\[\d+\] = \2'[hd]0+;\n)+)"
     r"  end\n",
     re.M,
 )
@@ -46,7 +46,7 @@ def _one_write(match, widths):
     if len(targets) != 1 or writes[0]["name"] not in widths:
         return match[0]
     name, address = targets.pop()
-    label = "write_" + re.sub(r"\W", "_", name)
+    label = f"write_{match.start()}"
     lines = [f"  always @(posedge clk) begin : {label}", f"    reg [{widths[name]}:0] word;"]
     lines += ["    if (" + " | ".join(f"({write['enable']})" for write in writes) + ") begin"]
     lines += [f"      word = {name} [{address}];"]
@@ -60,10 +60,7 @@ def simplify_memories(verilog):
     """The same Verilog with one write for each memory port and loops for initial zeros."""
     modules = re.split(r"^(?=module )", verilog, flags=re.M)
     for index, module in enumerate(modules):
-        widths = dict(
-            (name, int(high))
-            for high, name in re.findall(r"^  reg \[(\d+):0\] (\S+) ?\[\d+:0\];$", module, re.M)
-        )
+        widths = {name: high for high, name in _DECLARATION.findall(module)}
         module = _INITIAL.sub(_zeros, module)
         modules[index] = _WRITES.sub(lambda match, w=widths: _one_write(match, w), module)
     return "".join(modules)

@@ -8,7 +8,7 @@ import re
 __all__ = ["share_modules"]
 
 _NAME = r"(?:\\\S+ |\w+)"
-_MODULE = re.compile(rf"^module ({_NAME}) ?\(.*?^endmodule\n", re.M | re.S)
+_MODULE = re.compile(rf"^module ({_NAME}) ?\(.*?^endmodule$", re.M | re.S)
 _INSTANCE = re.compile(rf"^  ({_NAME}) ({_NAME}) ?\(\n(.*?)^  \);$", re.M | re.S)
 _FORMAL = re.compile(rf"^    \.({_NAME}) ?\(", re.M)
 # names with numbers that count over the whole file
@@ -48,4 +48,4 @@ def share_modules(verilog):
 
     for name in texts:
         visit(name)
-    return "\n".join(f"module {name} {body}" for body, name in shared.items())
+    return "".join(f"module {name} {body}\n\n" for body, name in shared.items())

@@ -1,6 +1,5 @@
 """Verilog of a component, and the harness's view of its ports."""
 
-import gc
 import os
 import re
 import shutil
@@ -38,11 +37,11 @@ def to_verilog(component, name="top"):
     return re.sub(r"^( *assert \(.*\);)$", r"`ifdef VERILATOR\n\1\n`endif", text, flags=re.M)
 
 
-def accelerator_verilog(config, name="eftrain_accelerator"):
-    """Verilog of the whole accelerator."""
+def accelerator_verilog(config, name="eftrain_accelerator", *, primitives="portable"):
+    """Verilog of the whole accelerator; "portable" primitives are the ones to simulate."""
     from ...soc.accelerator import Accelerator
 
-    return to_verilog(Accelerator(config), name)
+    return to_verilog(Accelerator(config, primitives=primitives), name)
 
 
 @dataclass
