@@ -18,7 +18,8 @@ PIECE = min(LANES, PER_WORD)
 BIAS_WORDS = min(CONFIG.bus_bytes, 4 * LANES) // 4  # that one write holds
 IDLE = {
     "write__lanes": 0, "write__groups": 0, "write__parts": 0, "write__positions": 0,
-    "write__exponent_lanes": 0, "bias_write__enable": 0, "slot_acquire": 0, "slot_publish": 0, "slot_release": 0,
+    "write__exponent_lanes": 0, "bias_write__enable": 0,
+    "slot_acquire": 0, "slot_publish": 0, "slot_release": 0,
     "read__slot": 0, "read__address": 0, "read__serial": 0,
     "bias_read__slot": 0, "bias_read__word": 0,
 }  # fmt: skip
@@ -217,7 +218,8 @@ async def pulses_out_of_turn_change_nothing(dut):
         await RisingEdge(dut.clk)
         assert int(dut.free.value) == (taken < 2) and int(dut.full.value) == (full > 0)
         assert int(dut.read_slot.value) == turn
-        acquire, publish, release = acquire and taken < 2, publish and taken > full, release and full
-        taken += acquire - bool(release)
-        full += publish - bool(release)
-        turn ^= bool(release)
+        release = release and full > 0
+        acquire, publish = acquire and taken < 2, publish and taken > full
+        taken += acquire - release
+        full += publish - release
+        turn ^= release

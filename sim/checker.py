@@ -1,4 +1,4 @@
-"""The rules of an AXI master as assertions in the simulated design: they cost no simulation time."""
+"""The rules of an AXI master as assertions in the simulated design, where they cost no time."""
 
 from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import wiring

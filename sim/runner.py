@@ -15,7 +15,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from eftrain_hw.runtime.simulation import TopPorts, to_verilog
 from eftrain_hw.runtime.simulation.build import sources_hash, verilator_environment
 from eftrain_hw.runtime.simulation.modules import share_modules
 
-__all__ = ["PARAMETERS", "simulate"]
+__all__ = ["PARAMETERS", "build_directory", "simulate"]
 
 PARAMETERS = "EFTRAIN_BENCH"  # environment variable that carries them, as JSON
 _ROOT = Path(__file__).resolve().parent.parent
@@ -80,9 +79,14 @@ def _share_runtime(directory, store):
             shutil.copy2(file, target)
 
 
+def build_directory(name):
+    """Where a design's Verilog, simulation, logs and waveforms are."""
+    return _BUILDS / (f"{name}-waves" if _waves() else name)
+
+
 def _build(name, make, identity):
     """A runner whose build directory holds the simulation of `make()`."""
-    directory = _BUILDS / (f"{name}-waves" if _waves() else name)
+    directory = build_directory(name)
     directory.mkdir(parents=True, exist_ok=True)
     models = [(_ROOT / "sim" / model).read_text() for model in _MODELS]
     key = _digest(sources_hash(), *models, inspect.getsource(make), identity)
@@ -122,6 +126,8 @@ def _build(name, make, identity):
         finally:
             for variable, value in before.items():
                 os.environ.pop(variable) if value is None else os.environ.update({variable: value})
+        for header in directory.glob("*.gch"):  # 70 MB each, of no use any more
+            header.unlink()
     stamp.write_text(key)
     return runner
 
@@ -175,8 +181,8 @@ def simulate(name, make, bench, *, config, **parameters):
                 "COCOTB_RANDOM_SEED": "1",
             },
         )
-    except (SystemExit, subprocess.CalledProcessError) as error:
-        stopped = f"the simulation ended with {error}"
+    except (SystemExit, RuntimeError) as error:
+        stopped = f"(the simulation ended with {error})"
     try:
         count, failed = get_results(results)
     except RuntimeError as error:
