@@ -63,7 +63,8 @@ _COLUMNS = {
 _FREE = {"CARRY4", "MUXF7", "MUXF8", "BUFG", "VCC", "GND", "$scopeinfo"}
 
 # `opt_clean -purge`: Amaranth's aliases of array fields would collide with names that abc9 makes.
-# abc9.D: paths that are shorter than the clock (in ps) need not be made shorter still.
+# abc9.D: paths that are shorter than the clock (in ps) need not be made shorter still. -nosrl: most
+# delays are 3 to 6 cycles, and flip-flops are not what a small FPGA runs out of.
 _SCRIPT = """
 read_verilog design.v
 hierarchy -top {top}
@@ -72,7 +73,7 @@ proc
 flatten
 opt_clean -purge
 scratchpad -set abc9.D {period}
-synth_xilinx -family xc7 -flatten -abc9 -noiopad -top {top}
+synth_xilinx -family xc7 -flatten -abc9 -noiopad -nosrl -top {top}
 tee -q -o stat.json stat -json
 setattr -mod -unset keep_hierarchy {parts}
 flatten

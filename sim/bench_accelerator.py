@@ -16,7 +16,7 @@ from eftrain_hw.golden.network import forward_pass, training_step
 from eftrain_hw.runtime.device import DeviceError
 from eftrain_hw.runtime.host import Host
 
-from .bus import Image, Memory, cycles, parameters, start
+from .bus import Image, Memory, cycles, parameters, pauses, start
 from .models.networks import NETWORKS
 from .models.small_networks import SMALL_NETWORKS
 from .models.state import FILL, differences, initial_state, memory_image, stray_writes
@@ -55,6 +55,11 @@ class Device:
         await start(dut, limit=10 * self.limit)
         self.memory = Memory(dut, self.image, ports=CONFIG.ports, pause=self.pause, rng=self.rng)
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axil_"), dut.clk, dut.rst)
+        if self.pause:
+            writes, reads = self.lite.write_if, self.lite.read_if
+            for channel in (writes.aw_channel, writes.w_channel, writes.b_channel,
+                            reads.ar_channel, reads.r_channel):
+                channel.set_pause_generator(pauses(self.pause, self.rng))
         self.host = Host(resume(self._read), resume(self._write), resume(self._wait))
         await cycles(dut, 5)
         await bridge(self.host.check_build)(CONFIG)

@@ -103,7 +103,7 @@ class Accelerator(wiring.Component):
         connect_streams(core, receivers["load"].command, loader.command)
         connect_streams(core, receivers["compute"].command, compute.command)
         connect_streams(core, receivers["drain"].command, drain.command)
-        self._connect_vector_commands(core, receivers, vector)
+        receivers["vector"] = self._vector_receiver(core, sequencer, vector)
 
         # tiles: loader -> buffers -> array -> drain
         connect(core, loader.moving, moving.write)
@@ -179,32 +179,37 @@ class Accelerator(wiring.Component):
 
     @staticmethod
     def _receivers(core, sequencer):
-        """A command receiver behind each of the sequencer's streams, by the command's name."""
+        """A command receiver behind each stream to an engine of its own, by the command's name."""
         receivers = {}
         for layout in LAYOUTS:
-            if layout.opcode == NOP.opcode:
+            if layout.opcode == NOP.opcode or layout in VECTOR_COMMANDS:
                 continue
-            receiver = CommandReceiver(layout, ahead=layout not in VECTOR_COMMANDS)
+            receiver = CommandReceiver(layout)
             core.submodules[f"{layout.name}_receiver"] = receivers[layout.name] = receiver
             connect_streams(core, getattr(sequencer, f"issue_{layout.name}"), receiver.words)
         return receivers
 
     @staticmethod
-    def _connect_vector_commands(core, receivers, vector):
-        """One command at a time; the program's fences order commands of different kinds."""
-        free = vector.command.ready
-        taken = 0
+    def _vector_receiver(core, sequencer, vector):
+        """One receiver, as long as the longest of them, for all the vector unit's commands."""
+        longest = max(VECTOR_COMMANDS, key=lambda layout: layout.words)
+        core.submodules.vector_receiver = receiver = CommandReceiver(longest, ahead=False)
+        words, opcode = receiver.words, Signal.like(vector.command.payload.opcode)
+        core.d.comb += [
+            vector.command.valid.eq(receiver.command.valid),
+            vector.command.payload.opcode.eq(opcode),
+            vector.command.payload.words.eq(receiver.command.payload.as_value()),
+            receiver.command.ready.eq(vector.command.ready),
+        ]
+        # the sequencer sends one command at a time
         for layout in VECTOR_COMMANDS:
-            command = receivers[layout.name].command
-            turn = command.valid & ~taken if layout is not VECTOR_COMMANDS[0] else command.valid
-            with core.If(turn):
-                core.d.comb += [
-                    vector.command.valid.eq(1),
-                    vector.command.payload.opcode.eq(layout.opcode),
-                    vector.command.payload.words.eq(command.payload.as_value()),
-                ]
-            core.d.comb += command.ready.eq(free & turn)
-            taken = taken | command.valid
+            issue = getattr(sequencer, f"issue_{layout.name}")
+            core.d.comb += issue.ready.eq(words.ready)
+            with core.If(issue.valid):
+                core.d.comb += [words.valid.eq(1), words.payload.eq(issue.payload)]
+                with core.If(words.ready):
+                    core.d.sync += opcode.eq(layout.opcode)
+        return receiver
 
     def _runs(self, core, drain, vector):
         """Run readers and writers between the engines that stream and the memory side."""
