@@ -1,6 +1,6 @@
 """A buffer of one bank for each lane, written by bus words and read by elements."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In
 from amaranth.utils import exact_log2
@@ -95,8 +95,9 @@ class LaneBuffer(wiring.Component):
             serial.eq(self.read.serial),
         ]
 
-        select = Signal(range(per_word))
+        select, writes = Signal(range(per_word)), Signal()
         m.d.sync += select.eq(address)
+        m.d.comb += writes.eq(Cat(self.write.lanes, self.write.parts).any())
         for lane in range(lanes):
             bank = memory.Memory(
                 shape=data.ArrayLayout(bits, per_word), depth=self._words, init=[],
@@ -108,18 +109,17 @@ class LaneBuffer(wiring.Component):
             m.d.comb += [
                 write.addr.eq(Cat(self.write.word, self.fill_slot)),
                 write.data.as_value().eq(self.write.data),
-                write.en.eq(
-                    Cat(
-                        (self.write.lanes[lane] & self.write.groups[place // piece])
-                        | (self.write.parts[lane // piece] & self.write.positions[place ^ own])
-                        for place in range(per_word)
-                    )
-                ),
                 read.addr.eq(Cat(address[exact_log2(per_word):], slot)),
             ]
-            in_order = Cat(read.data[number ^ own] for number in range(per_word))
+            whole = Cat(self.write.groups[place // piece] for place in range(per_word))
+            single = Cat(self.write.positions[place ^ own] for place in range(per_word))
+            with m.If(writes):  # says nothing new, but spares a simulator the masks of idle cycles
+                m.d.comb += write.en.eq(
+                    Mux(self.write.lanes[lane], whole, 0)
+                    | Mux(self.write.parts[lane // piece], single, 0)
+                )
             element = Signal(bits, name=f"element{lane}", reset_less=True)
-            m.d.sync += element.eq(in_order.word_select(select, bits))
+            m.d.sync += element.eq(read.data.as_value().word_select(select ^ own, bits))
             m.d.comb += self.read.elements[lane].eq(element)
 
         if config.has_exponents:
