@@ -41,6 +41,8 @@ class SimDevice(MemoryDevice):
         Cycles after which the simulation of a step is given up.
     trace : path or None
         VCD file to write (compiled apart; slow and big).
+    gated_clocks : bool
+        Stop the clock of parts that rest (`soc.clock_group`): fewer seconds, the same cycles.
 
     Members
     -------
@@ -62,6 +64,7 @@ class SimDevice(MemoryDevice):
         "watchdog",
         "step_limit",
         "trace",
+        "gated_clocks",
     )
 
     def __init__(
@@ -76,6 +79,7 @@ class SimDevice(MemoryDevice):
         watchdog=1 << 24,
         step_limit=1 << 40,
         trace=None,
+        gated_clocks=True,
     ):
         from .simulation import accelerator_verilog, build_library
 
@@ -93,9 +97,9 @@ class SimDevice(MemoryDevice):
         }
         top = "eftrain_accelerator"
         self._library = build_library(
-            verilog=lambda: accelerator_verilog(config, top),
+            verilog=lambda: accelerator_verilog(config, top, gated_clocks=gated_clocks),
             top=top,
-            key=f"accelerator {config.build_id:016x}",
+            key=f"accelerator {config.build_id:016x} {bool(gated_clocks)}",
             trace=trace is not None,
             progress=_say,
         )

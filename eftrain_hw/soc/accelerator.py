@@ -1,6 +1,14 @@
 """The accelerator: submodules and connections, in data-flow order."""
 
-from amaranth.hdl import Module, ResetInserter, Signal
+from amaranth.hdl import (
+    ClockDomain,
+    ClockSignal,
+    DomainRenamer,
+    Module,
+    ResetInserter,
+    ResetSignal,
+    Signal,
+)
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -26,6 +34,7 @@ from ..vector.drain import Drain
 from ..vector.ports import read_item_bytes, write_item_bytes
 from ..vector.vector_unit import COMMANDS as VECTOR_COMMANDS
 from ..vector.vector_unit import VectorUnit
+from .clock_group import CLOCK_GROUPS, ClockGroup
 from .supervisor import Supervisor
 
 __all__ = ["Accelerator"]
@@ -49,6 +58,10 @@ class Accelerator(wiring.Component):
     config : AcceleratorConfig
     primitives : str
         "portable" or "xilinx7": how dot products are described, see `array`.
+    gated_clocks : bool
+        Gives each group of parts (`CLOCK_GROUPS`) a clock of its own, which may stand still while
+        the group rests: on an FPGA a clock buffer with enable, which saves power; in a simulation
+        most of the time. Cycles and bits stay the same.
 
     Members
     -------
@@ -58,16 +71,24 @@ class Accelerator(wiring.Component):
         Memory ports, 64 bits, AXI4 or AXI3.
     irq : Out(1)
         Level; enabled and cleared through the registers.
+    active_<group> : Out(1)
+        With `gated_clocks`: the group needs the edge of `clk` that ends this cycle.
+    clk_<group> : In(1)
+        With `gated_clocks`: `clk` with every edge that `active_<group>` asks for.
     """
 
-    def __init__(self, config, *, primitives="portable"):
+    def __init__(self, config, *, primitives="portable", gated_clocks=False):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"Accelerator config must be an AcceleratorConfig, not {config!r}")
         self._config = config
         self._primitives = primitives
+        self._gated_clocks = bool(gated_clocks)
         ports = {
             f"axi{k}": Out(Axi(config.address_bits, config.axi)) for k in range(config.ports)
         }
+        if gated_clocks:
+            ports |= {f"active_{name}": Out(1) for name in CLOCK_GROUPS}
+            ports |= {f"clk_{name}": In(1) for name in CLOCK_GROUPS}
         super().__init__({"axil": In(AxiLite(ADDRESS_BITS)), **ports, "irq": Out(1)})
 
     @property
@@ -78,27 +99,34 @@ class Accelerator(wiring.Component):
     def primitives(self):
         return self._primitives
 
+    @property
+    def gated_clocks(self):
+        return self._gated_clocks
+
     def elaborate(self, platform):
         m = Module()
         config = self._config
         m.submodules.csr = csr = Csr(config)
         m.submodules.supervisor = supervisor = Supervisor(config)
         core = Module()  # what a soft reset clears
-        m.submodules.core = ResetInserter(supervisor.core_reset)(core)
+        m.submodules.core = ResetInserter(
+            dict.fromkeys(self._clock_domains(m), supervisor.core_reset)
+        )(core)
 
+        parts = {}
         core.submodules.sequencer = sequencer = Sequencer(config)
         receivers = self._receivers(core, sequencer)
-        core.submodules.loader = loader = Loader(config=config)
-        core.submodules.moving = moving = MovingBuffer(config=config)
-        core.submodules.stationary = stationary = WeightReuseBuffer(config=config)
-        core.submodules.compute = compute = ComputeEngine(
+        loader = self._add(core, parts, "loader", Loader(config=config))
+        moving = self._add(core, parts, "moving", MovingBuffer(config=config))
+        stationary = self._add(core, parts, "stationary", WeightReuseBuffer(config=config))
+        compute = ComputeEngine(
             config, read_latency=MovingBuffer.read_latency, primitives=self._primitives
         )
+        self._add(core, parts, "compute", compute)
         core.submodules.banks = banks = SlotController(ahead=True)
-        core.submodules.drain = drain = Drain(
-            config, accumulator_latency=compute.drain_latency
-        )
-        core.submodules.vector = vector = VectorUnit(config)
+        drain = Drain(config, accumulator_latency=compute.drain_latency)
+        self._add(core, parts, "drain", drain)
+        vector = self._add(core, parts, "vector", VectorUnit(config))
 
         connect_streams(core, receivers["load"].command, loader.command)
         connect_streams(core, receivers["compute"].command, compute.command)
@@ -132,7 +160,7 @@ class Accelerator(wiring.Component):
         ]
 
         # memory side
-        run_readers, run_writers = self._runs(core, drain, vector)
+        run_readers, run_writers = self._runs(core, parts, drain, vector)
         read_clients = [sequencer.memory, loader.memory, *(r.memory for r in run_readers)]
         m.submodules.reader = reader = MemoryReader(config, len(read_clients))
         m.submodules.writer = writer = MemoryWriter(config, len(run_writers))
@@ -160,6 +188,8 @@ class Accelerator(wiring.Component):
             csr.count_read_beats.eq(read_beats),
             csr.count_write_beats.eq(write_beats),
         ]
+        parts |= {f"{name}_receiver": receiver for name, receiver in receivers.items()}
+        self._connect_clocks(m, parts, supervisor.core_reset)
         self._connect_control(m, csr, supervisor, sequencer, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
@@ -176,6 +206,34 @@ class Accelerator(wiring.Component):
             event = getattr(csr, f"count_stall_{name}")
             m.d.comb += event.eq(getattr(compute, f"stall_{name}"))
         return m
+
+    def _add(self, core, parts, name, part):
+        """Put a part into the core, in the clock domain of its group."""
+        group = next((g for g, (members, _) in CLOCK_GROUPS.items() if name in members), None)
+        gated = self._gated_clocks and group is not None
+        core.submodules[name] = DomainRenamer(group)(part) if gated else part
+        parts[name] = part
+        return part
+
+    def _clock_domains(self, m):
+        """Names of the core's clock domains; those of the groups are made."""
+        if not self._gated_clocks:
+            return ["sync"]
+        for name in CLOCK_GROUPS:
+            m.domains += ClockDomain(name)
+            m.d.comb += [
+                ClockSignal(name).eq(getattr(self, f"clk_{name}")),
+                ResetSignal(name).eq(ResetSignal("sync")),
+            ]
+        return ["sync", *CLOCK_GROUPS]
+
+    def _connect_clocks(self, m, parts, core_reset):
+        if not self._gated_clocks:
+            return
+        for name, (_, busy) in CLOCK_GROUPS.items():
+            m.submodules[f"{name}_clock"] = group = ClockGroup()
+            busy = [parts[part].busy for part in busy] + [core_reset, ResetSignal("sync")]
+            m.d.comb += [group.busy.eq(_any(busy)), getattr(self, f"active_{name}").eq(group.active)]
 
     @staticmethod
     def _receivers(core, sequencer):
@@ -211,15 +269,14 @@ class Accelerator(wiring.Component):
                     core.d.sync += opcode.eq(layout.opcode)
         return receiver
 
-    def _runs(self, core, drain, vector):
+    def _runs(self, core, parts, drain, vector):
         """Run readers and writers between the engines that stream and the memory side."""
         config = self._config
         narrow = config.drain_lanes * config.element_bytes
-        core.submodules.mask_reader = mask = RunReader(config, narrow)
-        core.submodules.element_writer = elements = RunWriter(
-            config, (narrow, config.drain_lanes * 4), depth=64
-        )
-        core.submodules.exponent_writer = exponents = RunWriter(config, 1)
+        mask = self._add(core, parts, "mask_reader", RunReader(config, narrow))
+        sizes = (narrow, config.drain_lanes * 4)
+        elements = self._add(core, parts, "element_writer", RunWriter(config, sizes, depth=64))
+        exponents = self._add(core, parts, "exponent_writer", RunWriter(config, 1))
         connect_streams(core, drain.mask_run, mask.run)
         connect_streams(core, mask.items, drain.mask_items)
         connect_streams(core, drain.element_run, elements.run)
@@ -229,13 +286,14 @@ class Accelerator(wiring.Component):
         readers, writers = [mask], [elements, exponents]
         for k, sizes in enumerate(read_item_bytes(config)):
             depth = 128 if max(sizes) == config.bus_bytes else 32  # whole beats come at full speed
-            core.submodules[f"vector_reader{k}"] = reader = RunReader(config, sizes, depth=depth)
+            reader = RunReader(config, sizes, depth=depth)
+            self._add(core, parts, f"vector_reader{k}", reader)
             port = getattr(vector, f"read{k}")
             connect_streams(core, port.run, reader.run)
             connect_streams(core, reader.items, port.items)
             readers.append(reader)
         for k, sizes in enumerate(write_item_bytes(config)):
-            core.submodules[f"vector_writer{k}"] = writer = RunWriter(config, sizes)
+            writer = self._add(core, parts, f"vector_writer{k}", RunWriter(config, sizes))
             port = getattr(vector, f"write{k}")
             connect_streams(core, port.run, writer.run)
             connect_streams(core, port.items, writer.items)

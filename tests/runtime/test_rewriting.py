@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
+from amaranth.back import verilog as verilog_backend
+from amaranth.hdl import DomainRenamer, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -98,6 +99,16 @@ def test_equal_modules_are_shared(verilog):
     assert lanes == ["0", "3"]
     used = re.findall(r"^  \\lanes.lane(\d) +lane(\d) \($", shared, re.M)
     assert sorted(used) == [("0", "0"), ("0", "1"), ("0", "2"), ("3", "3")]
+
+
+def test_equal_modules_of_different_clocks_are_shared():
+    top = Module()
+    for k, domain in enumerate(("sync", "one", "two")):
+        top.submodules[f"lane{k}"] = DomainRenamer(domain)(Lane())
+    text = verilog_backend.convert(top, name="lanes", ports=[], emit_src=False)
+    shared = share_modules(text)
+    assert re.findall(r"^module \\lanes.lane(\d) ", shared, re.M) == ["0"]
+    assert re.findall(r"\.clk\((\w+)\)", shared) == ["clk", "one_clk", "two_clk"]
 
 
 def test_memories_have_one_write_and_no_table_of_zeros(verilog):

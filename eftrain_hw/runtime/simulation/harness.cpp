@@ -50,7 +50,7 @@ struct System {
         for (int i = 0; i < PORTS; i++) ports[i].offer(slave[i]);
         drive_ports(*model, slave);
         drive_lite(*model, lite);
-        model->clk = 0;
+        clocks_low(*model);
         model->eval();
         dump(0);
         sample_ports(*model, master);
@@ -60,7 +60,7 @@ struct System {
         }
         drive_ready(*model, slave);
         sample_lite(*model, reply);
-        model->clk = 1;
+        clocks_high(*model);
         model->eval();
         dump(5);
         for (int i = 0; i < PORTS; i++) ports[i].advance(master[i], slave[i]);

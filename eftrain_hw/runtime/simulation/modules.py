@@ -11,6 +11,8 @@ _NAME = r"(?:\\\S+ |\w+)"
 _MODULE = re.compile(rf"^module ({_NAME}) ?\(.*?^endmodule$", re.M | re.S)
 _INSTANCE = re.compile(rf"^  ({_NAME}) ({_NAME}) ?\(\n(.*?)^  \);$", re.M | re.S)
 _FORMAL = re.compile(rf"^    \.({_NAME}) ?\(", re.M)
+# clock and reset of a domain that has a name
+_DOMAIN = re.compile(r"^  input (\w+)_clk;$", re.M)
 # names with numbers that count over the whole file
 _COUNTED = re.compile(r"\\(?:\$auto\$|port\$)\S+ ")
 
@@ -41,6 +43,12 @@ def share_modules(verilog):
 
         names = {}
         text = _INSTANCE.sub(instance, texts[name])
+        domains = set(_DOMAIN.findall(text))
+        if len(domains) == 1 and not re.search(r"^  input clk;$", text, re.M):
+            (domain,) = domains
+            for kind in ("clk", "rst"):
+                names[f"{domain}_{kind}"] = kind
+                text = re.sub(rf"\b{domain}_{kind}\b", kind, text)
         text = _COUNTED.sub(lambda m: names.setdefault(m[0], f"\\counted{len(names)} "), text)
         chosen = shared.setdefault(text[text.index("(") :], name)
         done[name] = chosen, names

@@ -37,11 +37,13 @@ def to_verilog(component, name="top"):
     return re.sub(r"^( *assert \(.*\);)$", r"`ifdef VERILATOR\n\1\n`endif", text, flags=re.M)
 
 
-def accelerator_verilog(config, name="eftrain_accelerator", *, primitives="portable"):
+def accelerator_verilog(
+    config, name="eftrain_accelerator", *, primitives="portable", gated_clocks=False
+):
     """Verilog of the whole accelerator; "portable" primitives are the ones to simulate."""
     from ...soc.accelerator import Accelerator
 
-    return to_verilog(Accelerator(config, primitives=primitives), name)
+    return to_verilog(Accelerator(config, primitives=primitives, gated_clocks=gated_clocks), name)
 
 
 @dataclass
@@ -169,6 +171,14 @@ class TopPorts:
             lines += [f"static inline void {signature} {{"]
             lines += ["    " + text for text in body or ["(void)top;"]]
             lines += ["}"]
+        clocks = [name for name in self.widths if name.startswith("clk_")]
+        lines += ["static inline void clocks_low(Model& top) {", "    top.clk = 0;"]
+        lines += [f"    top.{pin(name)} = 0;" for name in clocks]
+        lines += ["}", "static inline void clocks_high(Model& top) {", "    top.clk = 1;"]
+        for name in clocks:
+            active = name.replace("clk_", "active_", 1)
+            lines += [f"    top.{pin(name)} = top.{pin(active)};"]
+        lines += ["}"]
         irq = f"top.{pin('irq')}" if "irq" in self.widths else "(void(top), false)"
         lines += [f"static inline bool sample_irq(const Model& top) {{ return {irq}; }}", ""]
         return "\n".join(lines)
