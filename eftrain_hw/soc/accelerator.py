@@ -233,7 +233,8 @@ class Accelerator(wiring.Component):
         for name, (_, busy) in CLOCK_GROUPS.items():
             m.submodules[f"{name}_clock"] = group = ClockGroup()
             busy = [parts[part].busy for part in busy] + [core_reset, ResetSignal("sync")]
-            m.d.comb += [group.busy.eq(_any(busy)), getattr(self, f"active_{name}").eq(group.active)]
+            m.d.comb += group.busy.eq(_any(busy))
+            m.d.comb += getattr(self, f"active_{name}").eq(group.active)
 
     @staticmethod
     def _receivers(core, sequencer):
