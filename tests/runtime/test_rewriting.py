@@ -4,8 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from amaranth.back import verilog as verilog_backend
-from amaranth.hdl import DomainRenamer, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -102,13 +101,27 @@ def test_equal_modules_are_shared(verilog):
 
 
 def test_equal_modules_of_different_clocks_are_shared():
-    top = Module()
-    for k, domain in enumerate(("one", "two", "three")):
-        top.submodules[f"lane{k}"] = DomainRenamer(domain)(Lane())
-    text = verilog_backend.convert(top, name="lanes", ports=[], emit_src=False)
-    shared = share_modules(text)
-    assert re.findall(r"^module \\lanes.lane(\d) ", shared, re.M) == ["0"]
-    assert re.findall(r"\.clk\((\w+)\)", shared) == ["one_clk", "two_clk", "three_clk"]
+    part = """module \\top.{0} ({1}_clk, {1}_rst, o);
+  input {1}_clk;
+  input {1}_rst;
+  output o;
+  reg o;
+  always @(posedge {1}_clk)
+    o <= {1}_rst | ~o;
+endmodule
+"""
+    instance = """  \\top.{0}  {0} (
+    .{1}_clk(clk_{1}),
+    .{1}_rst(rst),
+    .o(o{2})
+  );
+"""
+    top = "module top (clk_one, clk_two, rst, o1, o2);\n  input clk_one, clk_two, rst;\n"
+    top += instance.format("a", "one", 1) + instance.format("b", "two", 2) + "endmodule\n"
+    shared = share_modules(part.format("a", "one") + "\n" + part.format("b", "two") + "\n" + top)
+    assert re.findall(r"^module (\S+) ", shared, re.M) == ["\\top.a", "top"]
+    assert re.findall(r"\.clk\((\w+)\)", shared) == ["clk_one", "clk_two"]
+    assert re.findall(r"\.rst\((\w+)\)", shared) == ["rst", "rst"]
 
 
 def test_memories_have_one_write_and_no_table_of_zeros(verilog):
