@@ -200,10 +200,16 @@ def _end_name(netlist, cell, port):
     return f"{cell} ({port})"
 
 
-def longest_paths(file, top, count=10):
-    """The longest path into each register, the `count` longest of them.
+def _bundle(name):
+    """What all bits and enables of a register, and its copies with other numbers, share."""
+    return re.sub(r"\d+", "#", re.sub(r"\[\d+\]| \(\w+\)", "", name))
 
-    Bits of a register and copies of an instance that differ in a number only count once.
+
+def longest_paths(file, top, count=10):
+    """The longest paths, each between two registers that no longer one leads out of or into.
+
+    So the list shows different problems. A register is all its bits and enables, in all copies of
+    an instance that differ in a number only.
 
     Parameters
     ----------
@@ -231,17 +237,19 @@ def longest_paths(file, top, count=10):
          for bit, levels, cell, port in netlist.ends),
         reverse=True,
     )  # fmt: skip
-    paths, seen = [], set()
+    paths, starts_seen, ends_seen = [], set(), set()
     for levels, bit, cell, port in ends:
         name = _end_name(netlist, cell, port)
-        kind = re.sub(r"\d+", "#", re.sub(r"\[\d+\]", "", name))
-        if kind in seen:
+        if _bundle(name) in ends_seen:
             continue
-        seen.add(kind)
         via = [bit]
         while arrivals.get(via[-1], (0, None))[1] is not None:
             via.append(arrivals[via[-1]][1])
         start = netlist.name(via[-1])
+        if _bundle(start) in starts_seen:
+            continue
+        starts_seen.add(_bundle(start))
+        ends_seen.add(_bundle(name))
         paths.append(TimingPath(levels, start, name, tuple(map(netlist.name, via[-1:0:-1]))))
         if len(paths) == count:
             break

@@ -31,7 +31,7 @@ DEFAULT_LIMITS = LIMITS | {"LUT": 0.60}
 # in data-flow order: module names below the top
 PARTS = {
     "csr, supervisor": (r"csr", r"supervisor"),
-    "sequencer, receivers": (r"core\.sequencer", r"core\.\w+_receiver"),
+    "sequencer, dispatch": (r"core\.sequencer", r"core\.dispatch"),
     "memory reader": (r"reader",),
     "memory writer": (r"writer",),
     "loader": (r"core\.loader",),
@@ -63,7 +63,8 @@ _COLUMNS = {
 _FREE = {"CARRY4", "MUXF7", "MUXF8", "BUFG", "VCC", "GND", "$scopeinfo"}
 
 # `opt_clean -purge`: Amaranth's aliases of array fields would collide with names that abc9 makes.
-# abc9.D: paths that are shorter than the clock (in ps) need not be made shorter still. -nosrl: most
+# abc9.D: paths that are shorter (in ps) need not be made shorter still; beyond, abc9 trades levels
+# for LUTs. It hardly counts wires, so it is told 3/8 of the clock: about 8 levels. -nosrl: most
 # delays are 3 to 6 cycles, and flip-flops are not what a small FPGA runs out of.
 _SCRIPT = """
 read_verilog design.v
@@ -199,7 +200,7 @@ def synthesise(config, folder):
     (folder / "design.v").write_text(design)
     modules = re.findall(r"^module \\?([\w.$]+)", design, re.M)
     kept = " ".join(module for module in modules if part_of(module) != GLUE)
-    script = _SCRIPT.format(top=TOP, parts=kept, period=10**12 // config.clock_hz)
+    script = _SCRIPT.format(top=TOP, parts=kept, period=10**12 * 3 // (8 * config.clock_hz))
     (folder / "report.ys").write_text(script)
     say("verilator --lint-only and yosys synth_xilinx, which takes some minutes")
     with ThreadPoolExecutor(2) as pool:

@@ -17,7 +17,7 @@ class SlotController(wiring.Component):
     the second slot while it still fills the first; without, it looks at `free` alone and `publish`
     stands for both steps.
 
-    Latency and cost: levels and pointers follow a pulse in the next cycle. 6 flip-flops, about 10
+    Latency and cost: levels and pointers follow a pulse in the next cycle. 8 flip-flops, about 10
     LUTs.
 
     Parameters
@@ -67,8 +67,6 @@ class SlotController(wiring.Component):
         taken, filled = Signal(2), Signal(2)  # slots that aren't free; slots that are full
         publish, release, acquire = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.free.eq(taken != 2),
-            self.full.eq(filled != 0),
             release.eq(self.release & self.full),
         ]
         if self._ahead:
@@ -84,6 +82,15 @@ class SlotController(wiring.Component):
                 m.d.sync += count.eq(count + 1)
             with m.Elif(down & ~up):
                 m.d.sync += count.eq(count - 1)
+        # the levels in registers of their own: both sides start long paths from them
+        with m.If(acquire & ~release):
+            m.d.sync += self.free.eq(taken == 0)
+        with m.Elif(release & ~acquire):
+            m.d.sync += self.free.eq(1)
+        with m.If(publish & ~release):
+            m.d.sync += self.full.eq(1)
+        with m.Elif(release & ~publish):
+            m.d.sync += self.full.eq(filled == 2)
         m.d.sync += [
             self.fill_slot.eq(self.fill_slot ^ publish),
             self.read_slot.eq(self.read_slot ^ release),

@@ -3,7 +3,7 @@
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
-from .program import LINE_BYTES, ConvOp, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
 
 __all__ = ["compile_network"]
 
@@ -122,62 +122,74 @@ def _allocate(specs):
 
 
 def _emit(program):
+    """The descriptors in the order in which they are issued.
+
+    Only the engines that read what others write wait for them (`Dispatch`), so order makes
+    overlap: pooling's gradient and the update of the layer above run beside a weight gradient.
+    """
     config, batch, tensors = program.config, program.batch_size, program.tensors
     forward, train = [], []
+    waiting, updates = [], []  # layers whose weight gradient, whose update is yet to be issued
+    riding = []  # poolings that ride on the tiles of the convolution before
+    producer = {"x": None}  # engine that makes a tensor
 
     def emit(target, make, name, *arguments):
         tag = len(program.tags)
         program.tags[tag] = name
-        result = make(*arguments, tag)
+        result = make(config, *arguments, tag)
         descriptor, tiling = (result[0], result[1]) if isinstance(result, tuple) else (result, None)
         target.append(descriptor)
         program.schedule.append((name, tiling))
 
-    for op in program.ops:
-        if isinstance(op, ConvOp):
-            emit(
-                forward, passes.forward_descriptor, f"{op.name} forward", config, op, batch, tensors
-            )
-        elif isinstance(op, PoolOp):
-            emit(
-                forward,
-                passes.pool_forward_descriptor,
-                f"{op.name} forward",
-                config,
-                op,
-                batch,
-                tensors,
-            )
+    def emit_updates():
+        for op in updates:
+            update = UpdateOp(op.name, op.key, op.bias)
+            emit(train, passes.update_descriptor, f"{op.name} update", update, tensors)
+        updates.clear()
+
+    def emit_weight_gradient():
+        for op in waiting:
+            emit_updates()
+            name = f"{op.name} weight gradient"
+            made_by = None if op.input_gradient else producer[f"d{op.y}"]  # BP has waited for it
+            emit(train, passes.weight_gradient_descriptor, name, op, batch, tensors, made_by)
+            updates.append(op)
+        waiting.clear()
+
+    for op, following in zip(program.ops, [*program.ops[1:], None]):
+        if isinstance(op, LossOp):
+            producer[op.gradient] = "vector"
+            emit(train, passes.loss_descriptor, "loss", op, batch, tensors)
+            continue
+        arguments = (f"{op.name} forward", op, batch, tensors)
+        if isinstance(op, PoolOp):
+            producer[op.y] = "vector"
+            if op not in riding:
+                emit(forward, passes.pool_forward_descriptor, *arguments)
+            continue
+        producer[op.y] = "drain"
+        pool = following if isinstance(following, PoolOp) else None
+        if pool is not None and passes.pools_with(config, op, pool, batch, tensors):
+            riding.append(pool)
         else:
-            emit(train, passes.loss_descriptor, "loss", config, op, batch, tensors)
+            pool = None
+        emit(forward, passes.forward_descriptor, *arguments, producer[op.x], pool)
     for op in reversed(program.ops[:-1]):
+        gradient = f"d{op.y}"
         if isinstance(op, PoolOp):
             if op.input_gradient:
-                emit(
-                    train,
-                    passes.pool_backward_descriptor,
-                    f"{op.name} backward",
-                    config,
-                    op,
-                    batch,
-                    tensors,
-                )
+                producer[f"d{op.x}"] = "vector"
+                name = f"{op.name} backward"
+                emit(train, passes.pool_backward_descriptor, name, op, batch, tensors)
             continue
+        emit_weight_gradient()
+        waiting.append(op)
         if op.input_gradient:
-            emit(
-                train, passes.backward_descriptor, f"{op.name} backward", config, op, batch, tensors
-            )
-        emit(
-            train,
-            passes.weight_gradient_descriptor,
-            f"{op.name} weight gradient",
-            config,
-            op,
-            batch,
-            tensors,
-        )
-        update = UpdateOp(op.name, op.key, op.bias)
-        emit(train, passes.update_descriptor, f"{op.name} update", config, update, tensors)
+            producer[f"d{op.x}"] = "drain"
+            name = f"{op.name} backward"
+            emit(train, passes.backward_descriptor, name, op, batch, tensors, producer[gradient])
+    emit_weight_gradient()
+    emit_updates()
     program.descriptors = {"train": _ended(forward + train), "infer": _ended(forward)}
 
 

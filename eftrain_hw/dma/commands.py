@@ -21,6 +21,8 @@ LOAD = CommandLayout(
         ),
         Field("acquire", 1, "wait for a free slot before the first write", flag=True),
         Field("publish", 1, "hand the slot to the array after the last write", flag=True),
+        Field("wait_drain", 1, "start when all drain commands issued before are done", flag=True),
+        Field("wait_vector", 1, "start when all vector commands issued before are done", flag=True),
         Field("base", 32, "line of the tensor's elements", line=True),
         Field("exponent_base", 32, "line of the tensor's exponents", line=True),
         Field("vector", 32, "index of the vector at image `image`, block 0, row 0, column 0"),

@@ -59,7 +59,7 @@ class LoadData(wiring.Component):
         m = Module()
         config = self._config
         bits = 8 * config.bus_bytes
-        assert LoadSizes(config).exponent_beats < _QUEUE_BEATS
+        assert LoadSizes(config).exponent_beats < _QUEUE_BEATS - 1
         m.submodules.routes = routes = Queue(route(), _REQUESTS, storage="distributed")
         m.submodules.chunks = chunks = Queue(chunk(config), _CHUNKS, storage="distributed")
         m.submodules.elements = elements = Queue(bits, _QUEUE_BEATS, storage="distributed")
@@ -68,7 +68,7 @@ class LoadData(wiring.Component):
         exponents = None
         if config.has_exponents:
             m.submodules.exponents = exponents = Queue(bits, _QUEUE_BEATS, storage="distributed")
-        self._sort(m, routes.o, elements.i, exponents)
+        self._sort(m, routes.o, elements, exponents)
         self._cut(m, chunks.o, elements.o, exponents)
         return m
 
@@ -77,18 +77,21 @@ class LoadData(wiring.Component):
         coming, left = Signal(), Signal(9, reset_less=True)
         to_exponents = Signal(reset_less=True)
         taken = Signal()
-        exponents_ready = 1 if exponents is None else exponents.i.ready
+        # room for one more, whatever came last: known a cycle ahead, at the price of a place
+        rooms = Signal(2)
+        for room, queue in zip(rooms, (elements, exponents)):
+            m.d.sync += room.eq(1 if queue is None else queue.level < _QUEUE_BEATS - 1)
         m.d.comb += [
-            elements.payload.eq(self.data.payload),
-            elements.valid.eq(self.data.valid & coming & ~to_exponents),
-            self.data.ready.eq(coming & Mux(to_exponents, exponents_ready, elements.ready)),
+            elements.i.payload.eq(self.data.payload),
+            elements.i.valid.eq(taken & ~to_exponents),
+            self.data.ready.eq(coming & Mux(to_exponents, rooms[1], rooms[0])),
             taken.eq(self.data.valid & self.data.ready),
             routes.ready.eq(~coming | (taken & (left == 1))),
         ]
         if exponents is not None:
             m.d.comb += [
                 exponents.i.payload.eq(self.data.payload),
-                exponents.i.valid.eq(self.data.valid & coming & to_exponents),
+                exponents.i.valid.eq(taken & to_exponents),
             ]
         with m.If(taken):
             m.d.sync += left.eq(left - 1)

@@ -37,8 +37,9 @@ class MemoryReader(wiring.Component):
     A faulty request or response: `error` pulses once, nothing new is issued and no data leave from
     then on until an abort.
 
-    Latency and cost: 5 cycles from a request to `arvalid`, 4 from the last beat of a word to the
-    client, `bus_bytes` a cycle; with 6 clients and 2 ports about 650 LUTs, 4 RAMB36 (2 a port).
+    Latency and cost: 6 cycles from a request to `arvalid` (5 for the client that was served last),
+    4 from the last beat of a word to the client, `bus_bytes` a cycle; with 6 clients and 2 ports
+    about 650 LUTs, 4 RAMB36 (2 a port).
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ class MemoryReader(wiring.Component):
         m.d.comb += [clear.eq(self.abort & drained), self.drained.eq(clear)]
         m.d.sync += drained.eq(self.abort & idle)
 
-        halted = Signal()
+        halted, hold = Signal(), Signal()
         core.submodules.source = source = BurstSource(self._config, self._clients)
         core.submodules.credits = credits = PortCredits(
             ports=self._config.ports, depth=self.queue_words, most=self._words
@@ -120,8 +121,9 @@ class MemoryReader(wiring.Component):
         core.d.comb += [
             source.window_base.eq(self.window_base),
             source.window_limit.eq(self.window_limit),
-            source.hold.eq(self.abort | halted),
+            source.hold.eq(hold),
         ]
+        core.d.sync += hold.eq(self.abort | halted)  # what is taken in between stays in the source
         busy = self._issue(core, source, credits, order, self.abort | halted)
         words = [self._receive(core, p) for p in range(self._config.ports)]
         core.d.comb += idle.eq(~busy)

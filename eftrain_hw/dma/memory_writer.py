@@ -33,9 +33,9 @@ class MemoryWriter(wiring.Component):
     A faulty request or response: `error` pulses once and no request is taken from then on until
     an abort; bursts that have been taken still go out, all of them inside the window.
 
-    Latency and cost: 5 cycles from a request to its first beat taken, 4 from its last beat taken
-    to `awvalid`; `bus_bytes` a cycle; with 7 clients and 2 ports about 1,300 LUTs, 4 RAMB36
-    (2 a port).
+    Latency and cost: 6 cycles from a request to its first beat taken (5 for the client that was
+    served last), 4 from its last beat taken to `awvalid`; `bus_bytes` a cycle; with 7 clients and
+    2 ports about 1,300 LUTs, 4 RAMB36 (2 a port).
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class MemoryWriter(wiring.Component):
         m.d.comb += [clear.eq(self.abort & drained), self.drained.eq(clear)]
         m.d.sync += drained.eq(self.abort & idle)
 
-        halted = Signal()
+        halted, hold = Signal(), Signal()
         core.submodules.source = source = BurstSource(self._config, self._clients)
         core.submodules.credits = credits = PortCredits(
             ports=self._config.ports, depth=self.queue_words, most=self._words
@@ -107,8 +107,9 @@ class MemoryWriter(wiring.Component):
         core.d.comb += [
             source.window_base.eq(self.window_base),
             source.window_limit.eq(self.window_limit),
-            source.hold.eq(self.abort | halted),
+            source.hold.eq(hold),
         ]
+        core.d.sync += hold.eq(self.abort | halted)  # what is taken in between stays in the source
         order, moved, finished = self._move(core, source, credits)
         answers, busy = [], []
         for p in range(self._config.ports):

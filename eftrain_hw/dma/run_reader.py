@@ -144,10 +144,14 @@ class RunReader(wiring.Component):
             pieces.ready.eq(take),
             words.i.valid.eq(self.memory.data.valid),
             words.i.payload.eq(self.memory.data.payload),
-            self.memory.data.ready.eq(words.i.ready),
+            self.memory.data.ready.eq(1),  # `free` has kept a place for it
         ]
         taken = pieces.payload.beats & take.replicate(len(pieces.payload.beats))
-        m.d.sync += free.eq(free - taken + (words.o.valid & words.o.ready))
+        freed = Signal()
+        m.d.sync += [
+            freed.eq(words.o.valid & words.o.ready),
+            free.eq(free - taken + freed),
+        ]
         address = Signal(pieces.payload.address.shape(), reset_less=True)
         beats = Signal(pieces.payload.beats.shape(), reset_less=True)
         m.d.comb += [

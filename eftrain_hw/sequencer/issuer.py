@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..streams.command import NOP
 from ..streams.command_receiver import command_word
+from .descriptor_names import MARK_BITS
 
 __all__ = ["Issuer", "SETTLE", "issue_ports"]
 
@@ -49,8 +50,10 @@ class Issuer(wiring.Component):
     send_half, send_position : Out
     send_word : In(32)
     engines_busy : In(1)
-    passed : Out(1)
-        Pulse: the first word of a command with a fence is on its way, so the fence has held.
+    descriptor : In(MARK_BITS)
+        Of the command that is handed over.
+    mark : Out(MARK_BITS)
+        That of the word that is being issued.
     quiet : Out(1)
         Nothing is on its way, and the engines have been idle for `SETTLE` cycles.
     sent : Out(1)
@@ -76,7 +79,8 @@ class Issuer(wiring.Component):
                 "send_position": Out(range(depth)),
                 "send_word": In(32),
                 "engines_busy": In(1),
-                "passed": Out(1),
+                "descriptor": In(MARK_BITS),
+                "mark": Out(MARK_BITS),
                 "quiet": Out(1),
                 "sent": Out(1),
                 "moving": Out(1),
@@ -91,11 +95,12 @@ class Issuer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         full = Signal(2)
-        opcodes, ends, fences = [], [], []
+        opcodes, ends, fences, marks = [], [], [], []
         for half in range(2):
             opcodes.append(Signal(self._opcode_bits, name=f"opcode_{half}", reset_less=True))
             ends.append(Signal.like(self.send_position, name=f"end_{half}", reset_less=True))
             fences.append(Signal(name=f"fence_{half}", reset_less=True))
+            marks.append(Signal(MARK_BITS, name=f"mark_{half}", reset_less=True))
         fill, half = Signal(), Signal()
         position = Signal.like(self.send_position)
         settled = Signal(range(SETTLE + 1))
@@ -133,6 +138,7 @@ class Issuer(wiring.Component):
                         opcodes[k].eq(self.opcode),
                         ends[k].eq(self.words - 1),
                         fences[k].eq(self.fence),
+                        marks[k].eq(self.descriptor),
                     ]
             m.d.sync += fill.eq(~fill)
 
@@ -142,17 +148,19 @@ class Issuer(wiring.Component):
             m.d.sync += settled.eq(settled + 1)
 
         opcode, end, fence = Signal(self._opcode_bits), Signal.like(position), Signal()
+        mark = Signal(MARK_BITS)
         for k in range(2):
             with m.If(half == k):
                 m.d.comb += [opcode.eq(opcodes[k]), end.eq(ends[k]), fence.eq(fences[k])]
+                m.d.comb += mark.eq(marks[k])
         blocked = fence & (position == 0) & ((settled != SETTLE) | sending)
         with m.If(~sending | taken):
             m.d.sync += valid.eq(0)
             with m.If(full.bit_select(half, 1) & ~blocked):
-                m.d.comb += self.passed.eq(fence & (position == 0))
                 m.d.sync += [
                     word.data.eq(self.send_word),
                     word.last.eq(position == end),
+                    self.mark.eq(mark),
                     position.eq(position + 1),
                 ]
                 for k, layout in enumerate(self._layouts):

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..streams.ports import ReadClient
 from .descriptor_memory import DescriptorMemory
+from .descriptor_names import MARK_BITS, DescriptorNames
 from .errors import PROGRAM_ERRORS
 from .fetch import DescriptorFetch
 from .issuer import Issuer, issue_ports
@@ -35,10 +36,8 @@ class Sequencer(wiring.Component):
     counts. Checked when a command is reached: opcode, template length, patches, and that the
     commands fill the descriptor. What is wrong gives one `error` pulse with `error_code`; nothing
     more is handed to the issuer until the sequencer is reset. `descriptor_tag` and
-    `descriptor_index` name the descriptor in which the error is; otherwise the one that the
-    engines are at, which is the one whose fence was the last to hold (commands before its first
-    fence, loads ahead of need, count to the descriptor before). Reading is up to two descriptors
-    ahead of that.
+    `descriptor_index` name the descriptor in which the error is; otherwise the one whose mark is
+    `started`: the one that the engines are at. Reading is ahead of that.
 
     Latency and cost: words + 2 + 2 * patches cycles a command (and one for each radix-4 digit of an
     ADD's index after the first), 4 for a command that is not due, 2 for a step of the loops and one
@@ -67,6 +66,9 @@ class Sequencer(wiring.Component):
         Pulse: the program is over and the engines are idle.
     error : Out(1)
     error_code : Out(8)
+    mark : Out(MARK_BITS)
+        The descriptor of the command that is being issued: the low bits of its number.
+    started : In(MARK_BITS)
     descriptor_tag, descriptor_index : Out(32)
     command_sent, descriptor_finished : Out(1)
         Pulses for the counters.
@@ -96,6 +98,8 @@ class Sequencer(wiring.Component):
                 "done": Out(1),
                 "error": Out(1),
                 "error_code": Out(8),
+                "mark": Out(MARK_BITS),
+                "started": In(MARK_BITS),
                 "descriptor_tag": Out(32),
                 "descriptor_index": Out(32),
                 "command_sent": Out(1),
@@ -125,6 +129,7 @@ class Sequencer(wiring.Component):
         m.submodules.loops = loops = LoopNest()
         m.submodules.patcher = patcher = Patcher(depth=depth)
         m.submodules.issuer = issuer = Issuer(self._layouts, depth=depth)
+        m.submodules.names = names = DescriptorNames()
 
         m.d.comb += [
             fetch.start.eq(self.start),
@@ -155,13 +160,17 @@ class Sequencer(wiring.Component):
         position = Signal(range(max(depth, HEADER_WORDS)), reset_less=True)
         loop = Signal(range(LOOPS), reset_less=True)
         tag, index = Signal(32), Signal(32)
-        fenced_tag, fenced_index = (Signal(32, name=f"fenced_{n}") for n in ("tag", "index"))
-        running_tag, running_index = (Signal(32, name=f"running_{n}") for n in ("tag", "index"))
-        halted = Signal()
+        noted, own = Signal(), Signal()  # own: no command of this program is under way, or it erred
 
         m.d.comb += [
-            self.descriptor_tag.eq(Mux(halted, tag, running_tag)),
-            self.descriptor_index.eq(Mux(halted, index, running_index)),
+            names.note.eq(noted),
+            names.new_tag.eq(tag),
+            names.new_index.eq(index),
+            names.mark.eq(self.started),
+            self.mark.eq(issuer.mark),
+            issuer.descriptor.eq(index),
+            self.descriptor_tag.eq(Mux(own, tag, names.tag)),
+            self.descriptor_index.eq(Mux(own, index, names.index)),
             self.command_sent.eq(issuer.sent),
             self.progress.eq(issuer.moving | self.descriptor_finished),
             loops.count.eq(word),
@@ -182,10 +191,9 @@ class Sequencer(wiring.Component):
             issuer.fence.eq(fence),
         ]
         m.d.sync += [self.done.eq(0), self.error.eq(0), self.descriptor_finished.eq(0)]
-        with m.If(issuer.hand_over & fence):
-            m.d.sync += [fenced_tag.eq(tag), fenced_index.eq(index)]
-        with m.If(issuer.passed):
-            m.d.sync += [running_tag.eq(fenced_tag), running_index.eq(fenced_index)]
+        m.d.sync += noted.eq(0)
+        with m.If(noted):
+            m.d.sync += own.eq(0)
         known = Signal()
         length = Signal(8)
         with m.Switch(opcode):
@@ -195,7 +203,7 @@ class Sequencer(wiring.Component):
         due = ~((word[:LOOPS] & ~loops.first) | (word[8 : 8 + LOOPS] & ~loops.last)).any()
 
         def fail(name):
-            m.d.sync += [self.error.eq(1), self.error_code.eq(code[name])]
+            m.d.sync += [self.error.eq(1), self.error_code.eq(code[name]), own.eq(1)]
             m.next = "HALT"
 
         def leave_command(jumps=True):
@@ -216,10 +224,10 @@ class Sequencer(wiring.Component):
                 leave_command()
 
         with m.FSM(name="run") as fsm:
-            m.d.comb += [self.busy.eq(~fsm.ongoing("WAIT")), halted.eq(fsm.ongoing("HALT"))]
+            m.d.comb += [self.busy.eq(~fsm.ongoing("WAIT"))]
             with m.State("WAIT"):
                 with m.If(self.start):
-                    m.d.sync += [s.eq(0) for s in (tag, index, running_tag, running_index)]
+                    m.d.sync += [tag.eq(0), index.eq(0), own.eq(1)]
                     m.next = "TAKE"
             with m.State("TAKE"):
                 m.d.comb += [
@@ -235,12 +243,15 @@ class Sequencer(wiring.Component):
                     last_descriptor.eq(offer.last),
                 ]
                 with m.If(fetch.descriptor.valid):
-                    m.d.sync += tag.eq(offer.tag)
-                    with m.If(index == 0):
-                        m.d.sync += running_tag.eq(offer.tag)
+                    m.d.sync += [tag.eq(offer.tag), noted.eq(1)]
                     m.next = "READ_HEADER"
                     with m.If(offer.error != 0):
-                        m.d.sync += [self.error.eq(1), self.error_code.eq(offer.error)]
+                        m.d.sync += [
+                            self.error.eq(1),
+                            self.error_code.eq(offer.error),
+                            noted.eq(0),
+                            own.eq(1),
+                        ]
                         m.next = "HALT"
             with m.State("READ_HEADER"):
                 m.d.comb += consume.eq(1)

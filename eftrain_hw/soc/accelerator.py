@@ -25,16 +25,14 @@ from ..dma.memory_reader import MemoryReader
 from ..dma.memory_writer import MemoryWriter
 from ..dma.run_reader import RunReader
 from ..dma.run_writer import RunWriter
-from ..sequencer.opcodes import LAYOUTS
+from ..sequencer.issuer import issue_ports
 from ..sequencer.sequencer import Sequencer
-from ..streams.command import NOP
-from ..streams.command_receiver import CommandReceiver
 from ..streams.connect import connect_streams
 from ..vector.drain import Drain
 from ..vector.ports import read_item_bytes, write_item_bytes
-from ..vector.vector_unit import COMMANDS as VECTOR_COMMANDS
 from ..vector.vector_unit import VectorUnit
 from .clock_group import CLOCK_GROUPS, ClockGroup
+from .dispatch import Dispatch
 from .supervisor import Supervisor
 
 __all__ = ["Accelerator"]
@@ -115,7 +113,7 @@ class Accelerator(wiring.Component):
 
         parts = {}
         core.submodules.sequencer = sequencer = Sequencer(config)
-        receivers = self._receivers(core, sequencer)
+        core.submodules.dispatch = dispatch = Dispatch()
         loader = self._add(core, parts, "loader", Loader(config=config))
         moving = self._add(core, parts, "moving", MovingBuffer(config=config))
         stationary = self._add(core, parts, "stationary", WeightReuseBuffer(config=config))
@@ -128,10 +126,18 @@ class Accelerator(wiring.Component):
         self._add(core, parts, "drain", drain)
         vector = self._add(core, parts, "vector", VectorUnit(config))
 
-        connect_streams(core, receivers["load"].command, loader.command)
-        connect_streams(core, receivers["compute"].command, compute.command)
-        connect_streams(core, receivers["drain"].command, drain.command)
-        receivers["vector"] = self._vector_receiver(core, sequencer, vector)
+        # commands: sequencer -> engines
+        for name in issue_ports(sequencer.layouts):
+            connect_streams(core, getattr(sequencer, name), getattr(dispatch, name))
+        for name, engine in (
+            ("load", loader), ("compute", compute), ("drain", drain), ("vector", vector)
+        ):  # fmt: skip
+            connect_streams(core, getattr(dispatch, name), engine.command)
+        core.d.comb += [
+            dispatch.mark.eq(sequencer.mark),
+            dispatch.restart.eq(sequencer.start),
+            sequencer.started.eq(dispatch.started),
+        ]
 
         # tiles: loader -> buffers -> array -> drain
         connect(core, loader.moving, moving.write)
@@ -178,8 +184,13 @@ class Accelerator(wiring.Component):
             handshakes += [r, w]
             read_beats, write_beats = read_beats + r, write_beats + w
 
-        busy = [r.busy for r in receivers.values()] + [w.busy for w in run_writers]
-        busy += [loader.busy, compute.busy, drain.busy, vector.busy]
+        drain_writers, vector_writers = run_writers[:2], run_writers[2:]
+        core.d.comb += [
+            dispatch.drain_busy.eq(_any(part.busy for part in (drain, *drain_writers))),
+            dispatch.vector_busy.eq(_any(part.busy for part in (vector, *vector_writers))),
+        ]
+        busy = [part.busy for part in (dispatch, loader, compute)]
+        busy += [dispatch.drain_busy, dispatch.vector_busy]
         engines_busy, progress = Signal(init=1), Signal()
         core.d.sync += engines_busy.eq(_any(busy))
         m.d.sync += progress.eq(sequencer.progress | _any(handshakes))
@@ -188,8 +199,10 @@ class Accelerator(wiring.Component):
             csr.count_read_beats.eq(read_beats),
             csr.count_write_beats.eq(write_beats),
         ]
-        parts |= {f"{name}_receiver": receiver for name, receiver in receivers.items()}
-        self._connect_clocks(m, parts, supervisor.core_reset)
+        busy = {name: part.busy for name, part in parts.items() if hasattr(part, "busy")}
+        for name in ("load", "compute", "drain", "vector"):
+            busy[f"{name} command"] = getattr(dispatch, name).valid
+        self._connect_clocks(m, busy, supervisor.core_reset)
         self._connect_control(m, csr, supervisor, sequencer, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
@@ -227,48 +240,14 @@ class Accelerator(wiring.Component):
             ]
         return ["sync", *CLOCK_GROUPS]
 
-    def _connect_clocks(self, m, parts, core_reset):
+    def _connect_clocks(self, m, busy, core_reset):
         if not self._gated_clocks:
             return
-        for name, (_, busy) in CLOCK_GROUPS.items():
+        for name, (_, users) in CLOCK_GROUPS.items():
             m.submodules[f"{name}_clock"] = group = ClockGroup()
-            busy = [parts[part].busy for part in busy] + [core_reset, ResetSignal("sync")]
-            m.d.comb += group.busy.eq(_any(busy))
+            needed = [busy[user] for user in users] + [core_reset, ResetSignal("sync")]
+            m.d.comb += group.busy.eq(_any(needed))
             m.d.comb += getattr(self, f"active_{name}").eq(group.active)
-
-    @staticmethod
-    def _receivers(core, sequencer):
-        """A command receiver behind each stream to an engine of its own, by the command's name."""
-        receivers = {}
-        for layout in LAYOUTS:
-            if layout.opcode == NOP.opcode or layout in VECTOR_COMMANDS:
-                continue
-            receiver = CommandReceiver(layout)
-            core.submodules[f"{layout.name}_receiver"] = receivers[layout.name] = receiver
-            connect_streams(core, getattr(sequencer, f"issue_{layout.name}"), receiver.words)
-        return receivers
-
-    @staticmethod
-    def _vector_receiver(core, sequencer, vector):
-        """One receiver, as long as the longest of them, for all the vector unit's commands."""
-        longest = max(VECTOR_COMMANDS, key=lambda layout: layout.words)
-        core.submodules.vector_receiver = receiver = CommandReceiver(longest, ahead=False)
-        words, opcode = receiver.words, Signal.like(vector.command.payload.opcode)
-        core.d.comb += [
-            vector.command.valid.eq(receiver.command.valid),
-            vector.command.payload.opcode.eq(opcode),
-            vector.command.payload.words.eq(receiver.command.payload.as_value()),
-            receiver.command.ready.eq(vector.command.ready),
-        ]
-        # the sequencer sends one command at a time
-        for layout in VECTOR_COMMANDS:
-            issue = getattr(sequencer, f"issue_{layout.name}")
-            core.d.comb += issue.ready.eq(words.ready)
-            with core.If(issue.valid):
-                core.d.comb += [words.valid.eq(1), words.payload.eq(issue.payload)]
-                with core.If(words.ready):
-                    core.d.sync += opcode.eq(layout.opcode)
-        return receiver
 
     def _runs(self, core, parts, drain, vector):
         """Run readers and writers between the engines that stream and the memory side."""

@@ -6,22 +6,21 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = ["CLOCK_GROUPS", "ClockGroup"]
 
-# parts whose clock stops together: name: (parts, those that must rest before it may stop);
-# a `_receiver` holds the next command of its engine
+# parts whose clock stops together: name: (parts, those that must rest before it may stop)
 CLOCK_GROUPS = {
     "load": (
         ("loader", "moving", "stationary"),
-        ("loader", "load_receiver", "compute", "compute_receiver"),
+        ("loader", "load command", "compute", "compute command"),
     ),
-    "array": (("compute",), ("compute", "compute_receiver", "drain", "drain_receiver")),
+    "array": (("compute",), ("compute", "compute command", "drain", "drain command")),
     "drain": (
         ("drain", "mask_reader", "element_writer", "exponent_writer"),
-        ("drain", "drain_receiver", "element_writer", "exponent_writer"),
+        ("drain", "drain command", "element_writer", "exponent_writer"),
     ),
     "vector": (
         ("vector", *(f"vector_reader{k}" for k in range(3)))
         + tuple(f"vector_writer{k}" for k in range(4)),
-        ("vector", "vector_receiver", *(f"vector_writer{k}" for k in range(4))),
+        ("vector", "vector command", *(f"vector_writer{k}" for k in range(4))),
     ),
 }
 

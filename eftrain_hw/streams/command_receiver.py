@@ -32,11 +32,16 @@ class CommandReceiver(wiring.Component):
     layout : CommandLayout
     ahead : bool
         Whether a second command is collected behind the one that waits for the engine.
+    tag_bits : int
+        Bits that accompany a command.
 
     Members
     -------
     words : In(stream(command_word))
+    tag : In(tag_bits)
+        Taken with the first word. Only if there are such bits, like `command_tag`.
     command : Out(stream(layout.struct))
+    command_tag : Out(tag_bits)
     busy : Out(1)
         1 from the cycle after the first word until the engine has taken the command.
 
@@ -45,17 +50,19 @@ class CommandReceiver(wiring.Component):
     TypeError
     """
 
-    def __init__(self, layout, *, ahead=True):
+    def __init__(self, layout, *, ahead=True, tag_bits=0):
         if not isinstance(layout, CommandLayout):
             raise TypeError(f"CommandReceiver layout must be a CommandLayout, not {layout!r}")
         self._layout = layout
         self._ahead = bool(ahead)
+        self._tag_bits = tag_bits
         super().__init__(
             {
                 "words": In(stream.Signature(command_word())),
                 "command": Out(stream.Signature(layout.struct)),
                 "busy": Out(1),
             }
+            | ({"tag": In(tag_bits), "command_tag": Out(tag_bits)} if tag_bits else {})
         )
 
     @property
@@ -65,6 +72,10 @@ class CommandReceiver(wiring.Component):
     @property
     def ahead(self):
         return self._ahead
+
+    @property
+    def tag_bits(self):
+        return self._tag_bits
 
     @property
     def latency(self):
@@ -77,6 +88,7 @@ class CommandReceiver(wiring.Component):
         collected = Signal(count * WORD_BITS, reset_less=True)
         position = Signal(range(count))
         complete = Signal()
+        tag = Signal(self._tag_bits, reset_less=True)
 
         m.d.comb += self.words.ready.eq(~complete)
         with m.If(self.words.valid & self.words.ready):
@@ -86,6 +98,9 @@ class CommandReceiver(wiring.Component):
                         part = collected.word_select(word, WORD_BITS)
                         m.d.sync += part.eq(self.words.payload.data)
             m.d.sync += position.eq(position + 1)
+            if self._tag_bits:
+                with m.If(position == 0):
+                    m.d.sync += tag.eq(self.tag)
             with m.If(self.words.payload.last):
                 m.d.sync += [position.eq(0), complete.eq(1)]
 
@@ -95,6 +110,8 @@ class CommandReceiver(wiring.Component):
                 self.command.valid.eq(complete),
                 self.command.payload.as_value().eq(collected),
             ]
+            if self._tag_bits:
+                m.d.comb += self.command_tag.eq(tag)
             with m.If(complete & self.command.ready):
                 m.d.sync += complete.eq(0)
             return m
@@ -106,4 +123,6 @@ class CommandReceiver(wiring.Component):
             m.d.sync += valid.eq(0)
         with m.If(complete & ~valid):
             m.d.sync += [held.eq(collected), valid.eq(1), complete.eq(0)]
+            if self._tag_bits:
+                m.d.sync += self.command_tag.eq(tag)
         return m

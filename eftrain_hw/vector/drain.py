@@ -21,7 +21,9 @@ class Drain(wiring.Component):
 
     `drain_lanes` values a cycle, without a gap between vectors, runs and commands, as long as the
     writers take them; a change between raw and encoded values, or a bank to acquire, costs some
-    cycles. The order is block, image, position; each (block, image) is one run of each kind::
+    cycles. A command that acquires is taken when its bank is there: a drain that is busy never
+    waits for the array. The order is block, image, position; each (block, image) is one run of each
+    kind::
 
         command -> DrainRuns ---------------------------------> element_run, exponent_run, mask_run
                 -> DrainWalk -> accumulator -> gate -> encode -> element_items, exponent_items
@@ -114,10 +116,11 @@ class Drain(wiring.Component):
         m.submodules.elements = elements = CreditQueue(shape=32 * lanes, depth=depth)
         m.submodules.exponents = exponents = CreditQueue(shape=8, depth=depth)
 
-        # command
+        # command: one that acquires a bank is taken when the bank is there, so that `busy` is work
         take = self.command.valid & self.command.ready
+        granted = ~self.command.payload.acquire | (self.accumulator_full & ~walk.busy)
         m.d.comb += [
-            self.command.ready.eq(~runs.busy & walk.room),
+            self.command.ready.eq(~runs.busy & walk.room & granted),
             runs.start.eq(take),
             runs.command.eq(self.command.payload),
             walk.start.eq(take),

@@ -60,7 +60,8 @@ class DrainRuns(wiring.Component):
         vector, block_vector = Signal(32, reset_less=True), Signal(32, reset_less=True)
         images, blocks = Signal(16, reset_less=True), Signal(16, reset_less=True)
         runs = (self.element_run, self.exponent_run, self.mask_run)
-        offered = Cat(run.valid & ~run.ready for run in runs).any()
+        # a run has `1 << groups` items at least: with two of them, two cycles suffice for its offer
+        offered = Cat(run.valid & (1 if groups else ~run.ready) for run in runs).any()
         advance = walking & ~offered
         next_block = Signal(32)
         m.d.comb += next_block.eq(block_vector + c.block_stride)

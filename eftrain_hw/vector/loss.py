@@ -99,8 +99,14 @@ class Loss(wiring.Component):
         images = Signal(range(GROUP + 1))  # images of this group
         left, base = Signal(16), Signal(16)
         announce = Signal()
-        padded = Signal(24)
-        m.d.comb += padded.eq(c.blocks << exact_log2(config.lanes))
+        # what counters are compared with; stable long before it matters, two items after `images`
+        last_image = Signal(range(GROUP), reset_less=True)
+        last_class, last_padded = Signal(16, reset_less=True), Signal(24, reset_less=True)
+        m.d.sync += [
+            last_image.eq(images - 1),
+            last_class.eq(c.classes - 1),
+            last_padded.eq((c.blocks << exact_log2(config.lanes)) - 1),
+        ]
         announced = self._announce(m, c, announce, vectors)
 
         with m.FSM(name="loss"):
@@ -163,8 +169,13 @@ class Loss(wiring.Component):
         m.d.comb += [
             load.images.eq(images),
             load.classes.eq(c.classes),
-            load.padded.eq(padded),
         ]
+        for unit in (load, walk):
+            m.d.comb += [
+                unit.last_image.eq(last_image),
+                unit.last_class.eq(last_class),
+                unit.last_padded.eq(last_padded),
+            ]
         for port, items in ((self.read0.items, load.logits), (self.read1.items, load.labels)):
             m.d.comb += [
                 items.valid.eq(port.valid),
@@ -182,11 +193,10 @@ class Loss(wiring.Component):
         m.d.comb += [
             walk.images.eq(images),
             walk.classes.eq(c.classes),
-            walk.padded.eq(padded),
             walk.hold_loss.eq(~losses.room),
             walk.hold_batch.eq(~losses.room),
             walk.hold_gradient.eq(~self.encode.room | path.dividing),
-            path.images.eq(images),
+            path.last_image.eq(last_image),
             path.counts.eq(base + walk.image < self.valid_images),
             path.divide.eq(walk.issue & (walk.step == _DIVIDE_AT) & (walk.image == 0)),
             path.inverse_images.eq(self.inverse_images),
@@ -215,7 +225,7 @@ class Loss(wiring.Component):
         lanes = exact_log2(config.lanes)
         reads, writes = read_item_bytes(config), write_item_bytes(config)
         batch = Signal()  # the second run of losses is left
-        batch_now = batch & (~self.write0.run.valid | self.write0.run.ready)
+        batch_now = batch & ~self.write0.run.valid
         m.d.sync += batch.eq(announce | (batch & ~batch_now))
         batch_line = c.losses + (c.images + 15 >> 4)
         for run, line, items, wide in (

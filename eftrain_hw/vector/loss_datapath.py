@@ -47,8 +47,8 @@ class LossDatapath(wiring.Component):
         From `LossWalk`.
     counts : In(1)
         The issued operation's image is a valid one.
-    images : In
-        Images of the group.
+    last_image : In
+        Images of the group, less one.
     clear : In(1)
         A batch begins.
     load : In(1), load_address, load_value : In
@@ -80,7 +80,7 @@ class LossDatapath(wiring.Component):
                 "first": In(1),
                 "padding": In(1),
                 "counts": In(1),
-                "images": In(range(GROUP + 1)),
+                "last_image": In(range(GROUP)),
                 "clear": In(1),
                 "load": In(1),
                 "load_address": In(range(words)),
@@ -174,7 +174,12 @@ class LossDatapath(wiring.Component):
             reads[name] = memory.read_port(domain="comb")
             writers[name] = memory.write_port()
             m.d.comb += [reads[name].addr.eq(self.image), writers[name].addr.eq(image)]
-            sources[name] = delay(m, reads[name].data, 1, name=f"{name}_data")
+            if name != "labels":
+                sources[name] = delay(m, reads[name].data, 1, name=f"{name}_data")
+        # what decides between operands, compared a cycle before it does
+        low = reads["T"].data[:23] < _FRACTION_OF_SQRT_HALF
+        sources["low"] = delay(m, low, 1, name="low")
+        sources["hit"] = delay(m, reads["labels"].data == self.number, 1, name="hit")
         sources["total"] = Signal(32, name="total")
 
         with m.If(self.load):
@@ -210,7 +215,7 @@ class LossDatapath(wiring.Component):
             m.d.comb += [write.data.eq(divider.o), write.en.eq(divider.done)]
             with m.If(divider.done):
                 m.d.sync += image.eq(image + 1)
-                with m.If(image == self.images - 1):
+                with m.If(image == self.last_image):
                     m.d.sync += self.dividing.eq(0)
         with m.If(self.divide):
             m.d.sync += [self.dividing.eq(1), image.eq(0)]
@@ -219,15 +224,13 @@ class LossDatapath(wiring.Component):
         """Drive the first half; returns its a."""
         # log(s): s = f * 2^k, or 2 f and k - 1 where f is below the square root of 1/2
         s = sources["T"]
-        low = s[:23] < _FRACTION_OF_SQRT_HALF
+        low = sources["low"]
         fraction = Cat(s[:23], Mux(low, C(127, 8), C(126, 8)), C(0, 1))
         power = Signal(5)
         m.d.comb += power.eq(s[23:28] - 126 - low)
         sources["power"] = rom(m, "power_value", power, [bits(k) for k in range(32)])
         sources["fraction"] = Mux(s[23:31].all(), _NAN, fraction)
-        hit = sources["labels"] == delay(m, self.number, 1, name="class_late")
-        sources["onehot"] = Mux(hit, _MINUS_ONE, 0)
-        self._hit = hit
+        sources["onehot"] = Mux(sources["hit"], _MINUS_ONE, 0)
 
         def choose(name, chosen):
             """Operand `name`: for each pass what `chosen(pass)` names."""
@@ -288,7 +291,7 @@ class LossDatapath(wiring.Component):
         zero = is_post("valid", 0) & (~self.counts | self.padding)
         with m.If(delay(m, zero, wait + 1, name="zero")):
             m.d.sync += result.eq(0)
-        return result, delay(m, self._hit & is_post("label", 1), wait + 1, name="label_late")
+        return result, delay(m, sources["hit"] & is_post("label", 1), wait + 1, name="label_late")
 
 
 def _second(b1):

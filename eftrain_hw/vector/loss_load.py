@@ -27,7 +27,7 @@ class LossLoad(wiring.Component):
     Members
     -------
     start : In(1)
-    images : In, classes : In(16), padded : In(24)
+    images, last_image : In, classes : In(16), last_class : In(16), last_padded : In(24)
         As in `LossWalk`; stable while busy.
     logits : In(stream of 32 bits), labels : In(stream of 32 bits)
         A label an image, taken with its first logit.
@@ -42,7 +42,9 @@ class LossLoad(wiring.Component):
                 "start": In(1),
                 "images": In(range(GROUP + 1)),
                 "classes": In(16),
-                "padded": In(24),
+                "last_image": In(range(GROUP)),
+                "last_class": In(16),
+                "last_padded": In(24),
                 "logits": In(stream.Signature(32)),
                 "labels": In(stream.Signature(32)),
                 "busy": Out(1),
@@ -62,7 +64,7 @@ class LossLoad(wiring.Component):
         taking = Signal()
         image, next_image = Signal(range(GROUP)), Signal(range(GROUP))
         number, address = Signal(24), Signal.like(self.load_address)
-        first, last = number == 0, number == self.padded - 1
+        first, last = Signal(init=1), number == self.last_padded
         step = Signal()
         m.d.comb += [
             step.eq(taking & self.logits.valid & (self.labels.valid | ~first)),
@@ -71,17 +73,17 @@ class LossLoad(wiring.Component):
             next_image.eq(image + 1),
         ]
         with m.If(step):
-            m.d.sync += [number.eq(number + 1), address.eq(address + self.images)]
+            m.d.sync += [number.eq(number + 1), address.eq(address + self.images), first.eq(last)]
             with m.If(last):
                 m.d.sync += [number.eq(0), image.eq(next_image), address.eq(next_image)]
-                with m.If(image == self.images - 1):
+                with m.If(image == self.last_image):
                     m.d.sync += taking.eq(0)
         with m.If(self.start):
-            m.d.sync += [taking.eq(1), number.eq(0), image.eq(0), address.eq(0)]
+            m.d.sync += [taking.eq(1), number.eq(0), image.eq(0), address.eq(0), first.eq(1)]
 
         # a cycle later: store, compare
         late_first = delay(m, first, 1, name="first")
-        late_end = delay(m, number == self.classes - 1, 1, name="end")
+        late_end = delay(m, number == self.last_class, 1, name="end")
         moved, running = Signal(), Signal(32, reset_less=True)
         m.d.sync += [
             moved.eq(step),

@@ -35,8 +35,10 @@ class LossWalk(wiring.Component):
     start : In(1)
         Go through the passes of a group, or with `final` through the last pass of a batch.
     final : In(1)
-    images : In, classes : In(16), padded : In(24)
-        Images of the group, classes, classes with those that fill up the block.
+    images : In, classes : In(16)
+        Images of the group, classes.
+    last_image : In, last_class : In(16), last_padded : In(24)
+        One less than those, and than the classes with those that fill up the block.
     hold_loss, hold_batch, hold_gradient : In(1)
         Results of these destinations can't be taken now.
     issue : Out(1)
@@ -60,7 +62,9 @@ class LossWalk(wiring.Component):
                 "final": In(1),
                 "images": In(range(GROUP + 1)),
                 "classes": In(16),
-                "padded": In(24),
+                "last_image": In(range(GROUP)),
+                "last_class": In(16),
+                "last_padded": In(24),
                 "hold_loss": In(1),
                 "hold_batch": In(1),
                 "hold_gradient": In(1),
@@ -78,8 +82,18 @@ class LossWalk(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        change = Signal()  # to the next pass
+        following = Signal.like(self.step)  # step + 1
+
         def flag(name, test):
-            return rom(m, name, self.step, [test(step) for step in PROGRAM])
+            """What is known of the pass, in a register."""
+            values = [bool(test(step)) for step in PROGRAM]
+            value = Signal(name=name)
+            with m.If(change):
+                m.d.sync += value.eq(rom(m, f"following_{name}", following, values))
+            with m.If(self.start):
+                m.d.sync += value.eq(Mux(self.final, values[final_pass()], values[0]))
+            return value
 
         store = flag("store", lambda step: step.kind == "store")
         rows = flag("rows", lambda step: step.kind == "rows")
@@ -87,6 +101,7 @@ class LossWalk(wiring.Component):
         single = flag("single", lambda step: step.kind == "single")
         short = flag("short", lambda step: step.kind in ("images", "chain", "single"))
         drain = flag("drain", lambda step: step.drain)
+        ends = flag("ends", lambda step: step in (PROGRAM[store_pass()], PROGRAM[final_pass()]))
         hold = 0
         for name in ("loss", "batch", "gradient"):
             destined = flag(f"to_{name}", lambda step, name=name: step.to == name)
@@ -103,8 +118,11 @@ class LossWalk(wiring.Component):
             m.d.sync += [age.eq(age + 1), rested.eq(age == self._latency)]
 
         # walk
-        last_image = (self.image == self.images - 1) | single
-        last_class = short | (self.number == Mux(store, self.padded, self.classes) - 1)
+        last_image = (self.image == self.last_image) | single
+        last_class = short | Mux(
+            store, self.number == self.last_padded, self.number[:16] == self.last_class
+        )
+        m.d.comb += change.eq(self.issue & last_image & last_class)
         m.d.comb += [
             self.first.eq(self.number == 0),
             self.padding.eq(self.number >= self.classes),
@@ -128,16 +146,17 @@ class LossWalk(wiring.Component):
                 m.d.sync += [self.image.eq(next_image), self.address.eq(self.address + 1)]
                 with m.If(last_image):
                     m.d.sync += [self.image.eq(0), self.number.eq(self.number + 1)]
-            with m.If(last_image & last_class):
-                m.d.sync += [self.step.eq(self.step + 1), fresh.eq(1)]
+            with m.If(change):
+                m.d.sync += [self.step.eq(following), following.eq(following + 1), fresh.eq(1)]
                 m.d.sync += [self.address.eq(0), self.image.eq(0), self.number.eq(0)]
-                with m.If((self.step == store_pass()) | (self.step == final_pass())):
+                with m.If(ends):
                     m.d.sync += self.busy.eq(0)
         with m.If(self.start):
             m.d.sync += [
                 self.busy.eq(1),
                 fresh.eq(1),
                 self.step.eq(Mux(self.final, final_pass(), 0)),
+                following.eq(1),
                 self.address.eq(0),
                 self.image.eq(0),
                 self.number.eq(0),

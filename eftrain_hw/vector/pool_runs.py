@@ -25,7 +25,7 @@ class PoolRuns(wiring.Component):
     map that fill windows and writes the pooled map; backward reads the pooled map and writes the
     whole large one.
 
-    Latency and cost: up to 70 cycles to the first run, then a plane a cycle; about 480 LUT.
+    Latency and cost: up to 70 cycles to the first run, then a plane in two cycles; about 480 LUT.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class PoolRuns(wiring.Component):
         source, result, index = (Signal(32, name=n, reset_less=True) for n in ("s", "r", "i"))
         planes = Signal(32, reset_less=True)
         runs = [getattr(self, name) for name in self._runs]
-        advance = walking & ~Cat(run.valid & ~run.ready for run in runs).any()
+        advance = walking & ~Cat(run.valid for run in runs).any()
         with m.If(advance):
             m.d.sync += [
                 source.eq(source + Mux(backward, pooled, large)),

@@ -114,7 +114,8 @@ def bytes_of_lines(line):
 def offer(m, stream, *, when, **fields):
     """Register a payload's fields and make the stream valid, in cycles with `when`.
 
-    Whoever raises `when` has seen that the stream is free: not valid, or ready.
+    Whoever raises `when` has seen that the stream is free: not valid, or ready. Where a run in two
+    cycles suffices, only `valid` is looked at: `ready` comes from far away.
     """
     payload = Signal(stream.payload.shape(), reset_less=True)
     m.d.comb += stream.payload.eq(payload)

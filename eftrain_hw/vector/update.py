@@ -168,7 +168,7 @@ class Update(wiring.Component):
             (self.exponent_run, c.result_exponents, 0, 0, 1, copy & config.has_exponents),
         ]
         reads, writes = read_item_bytes(config), write_item_bytes(config)
-        pending = Cat(run.valid & ~run.ready for run, *_ in plan).any()
+        pending = Cat(run.valid for run, *_ in plan).any()
         advance = walking & ~pending
         vectors = Mux(left > self.CHUNK, self.CHUNK, left[:17])
         for (run, line, scale, per_vector, item, wanted), sizes in zip(plan, reads + writes):

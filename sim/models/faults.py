@@ -12,10 +12,11 @@ from eftrain_hw.runtime.simulation import BusFault
 from eftrain_hw.sequencer.program_format import padded
 from sim.models.step_bench import CONFIGS, StepBench
 
-__all__ = ["CODES", "DESCRIPTORS", "DIRECTIONS", "READS", "WATCHDOG", "WRITES", "Faults"]
+__all__ = ["BESIDE", "CODES", "DESCRIPTORS", "DIRECTIONS", "READS", "WATCHDOG", "WRITES", "Faults"]
 
 CODES = {error.name: error.code for error in ERRORS}
 DESCRIPTORS = 14  # of a training step of the network
+BESIDE = 3  # descriptors whose commands may run while one works
 WATCHDOG = 6000
 READS = {
     "load": ("base", "exponent_base"),
@@ -89,14 +90,22 @@ class Faults:
                     found[start] = (self.planes[start][0], start, self.planes[start][1])
         return list(found.values())
 
-    def outputs(self, upto):
-        """Names of the tensors that descriptors 0 to `upto` write."""
-        return {name for k in range(upto + 1) for name, _, _ in self.touched(k, WRITES)}
+    def outputs(self, upto, beside=0):
+        """Names of the tensors that descriptors 0 to `upto`, and some beside it, write."""
+        last = min(upto + beside, DESCRIPTORS - 1)
+        return {name for k in range(last + 1) for name, _, _ in self.touched(k, WRITES)}
 
-    def blamed(self, k, tensor, way):
-        """Layers that an error of descriptor k at a tensor may be put down to."""
-        ahead = way == "read" and tensor.endswith(("weight", "bias.master"))
-        return self.layers[max(k - ahead, 0) : k + 1]
+    def first(self, tensor, way):
+        """The first descriptor that touches a tensor."""
+        return next(
+            k
+            for k in range(DESCRIPTORS)
+            if tensor in {name for name, _, _ in self.touched(k, dict(DIRECTIONS)[way])}
+        )
+
+    def blamed(self, k):
+        """Layers that an error of descriptor k may be put down to: those that run beside it."""
+        return self.layers[max(k - BESIDE, 0) : k + BESIDE + 1]
 
     def put_program(self, words):
         """Words in place of the training step's program; the rest of its memory is `FILL`."""

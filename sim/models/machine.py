@@ -81,9 +81,21 @@ class Machine:
             UPDATE.opcode: self.update,
         }
         for issued in issued_commands(words):
+            self.starts(issued)
             if issued.opcode != NOP.opcode:
                 actions[issued.opcode](issued.fields)
         assert not any(any(slots.full) for slots in self.slots.values()), "a slot was left full"
+
+    # -- what a subclass may look at
+
+    def starts(self, issued):
+        """A command comes next."""
+
+    def reads(self, where):
+        """The present command reads bytes: a slice or an array of indices of the memory."""
+
+    def writes(self, where):
+        """The present command writes bytes."""
 
     # -- memory
 
@@ -92,6 +104,7 @@ class Machine:
         size = np.dtype(dtype).itemsize * width
         start = line * LINE_BYTES + first * size
         assert 0 <= start and start + count * size <= self.memory.size, "read outside the memory"
+        self.reads(slice(start, start + count * size))
         return self.memory[start : start + count * size].view(dtype).reshape(count, width)
 
     def store(self, line, first, values):
@@ -99,6 +112,7 @@ class Machine:
         start = line * LINE_BYTES + first * size
         flat = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
         assert 0 <= start and start + flat.size <= self.memory.size, "write outside the memory"
+        self.writes(slice(start, start + flat.size))
         self.memory[start : start + flat.size] = flat
 
     # -- engines
@@ -141,11 +155,13 @@ class Machine:
         start = c["base"] * LINE_BYTES
         offsets = start + index[..., None] * size + np.arange(size)
         assert offsets[inside].size == 0 or offsets[inside].max() < self.memory.size
+        self.reads(offsets[inside])
         vectors = self.memory[np.where(inside[..., None], offsets, 0)]
         vectors[~inside] = 0
         vectors = vectors.view(dtype)  # (lanes of the strip, count, lanes)
         exponents = np.zeros(index.shape, np.uint8)
         if self.format.exponent_bits:
+            self.reads(c["exponent_base"] * LINE_BYTES + index[inside])
             exponents = np.where(inside, self.memory[c["exponent_base"] * LINE_BYTES + index], 0)
         count = index.shape[1]
         bank, serial = self.elements[name][slot], self.serial_exponents[name][slot]

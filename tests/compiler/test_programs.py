@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
+from eftrain_hw.dma.commands import LOAD
 from eftrain_hw.golden.network import training_step
-from sim.models.machine import Machine
+from eftrain_hw.vector.commands import POOL_FORWARD
 from sim.models.networks import NETWORKS
+from sim.models.order import OrderedMachine
 from sim.models.state import differences, initial_state, memory_image, stray_writes
 
 DEFAULT = AcceleratorConfig()
@@ -33,7 +35,7 @@ def run_step(network, config, batch, valid=None, seed=0):
     state = initial_state(program, seed=seed, valid=valid)
     before = memory_image(program, state)
     memory = before.copy()
-    Machine(config, memory).run(program.words("train"), **parameters)
+    OrderedMachine(config, memory).run(program.words("train"), **parameters)
     training_step(program, state, **parameters)
     return program, state, before, memory
 
@@ -45,6 +47,52 @@ def test_training_step_equals_golden(config, name, batch):
     program, state, before, memory = run_step(NETWORKS[name](), CONFIGS[config], batch)
     assert differences(program, memory, state) == []
     assert stray_writes(program, before, memory) == 0
+
+
+def pooled(channels=16, size=16):
+    """A network whose first pooling rides on the convolution's tiles."""
+    return nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(channels, channels, 3, padding=1),
+        nn.MaxPool2d(4),
+        nn.Flatten(),
+        nn.Linear(channels * (size // 8) ** 2, 10),
+        input_shape=(3, size, size),
+    )
+
+
+@pytest.mark.parametrize("channels", [16, 40])
+@pytest.mark.parametrize("config", ["16x16", "8x8-fp32"])
+def test_pooling_rides_on_the_tiles(config, channels):
+    program, state, before, memory = run_step(pooled(channels), CONFIGS[config], 5)
+    rides = [
+        command
+        for descriptor in program.descriptors["train"]
+        for command in descriptor.commands
+        if command.layout is POOL_FORWARD and descriptor.loops != [1] * 5
+    ]
+    assert rides and "2.MaxPool2d forward" not in program.tags.values()
+    assert differences(program, memory, state) == []
+    assert stray_writes(program, before, memory) == 0
+
+
+@pytest.mark.parametrize("engine, name", [("drain", "large_kernels"), ("vector", "digits")])
+def test_every_wait_is_needed(engine, name):
+    """The check of the order would see if the waits for an engine were missing."""
+    program, state, before, _ = run_step(NETWORKS[name](), DEFAULT, 2)
+    for descriptor in program.descriptors["train"]:
+        for command in descriptor.commands:
+            place = LOAD.place(f"wait_{engine}")
+            command.patches = [
+                patch
+                for patch in command.patches
+                if command.layout is not LOAD or (patch.word, patch.value) != (0, 1 << place[1])
+            ]
+    parameters = {"learning_rate": 0.05, "momentum": 0.9, "valid_images": 2}
+    with pytest.raises(AssertionError, match="reads what may not have been written by"):
+        OrderedMachine(DEFAULT, before.copy()).run(program.words("train"), **parameters)
 
 
 def test_every_tensor_is_compared():
@@ -69,7 +117,7 @@ def test_programs_move_with_the_memory():
     state = initial_state(program)
     memory = np.concatenate([np.zeros(base, np.uint8), memory_image(program, state)])
     parameters = {"learning_rate": 0.1, "momentum": 0.0, "valid_images": 2}
-    Machine(DEFAULT, memory).run(program.words("train", base), **parameters)
+    OrderedMachine(DEFAULT, memory).run(program.words("train", base), **parameters)
     training_step(program, state, **parameters)
     assert differences(program, memory[base:], state) == []
     with pytest.raises(ValueError, match="memory base must be a multiple of 64, not 0x20"):

@@ -145,7 +145,8 @@ def test_latency():
     simulator.add_clock(1e-6)
     simulator.add_testbench(run)
     simulator.run()
-    assert taken == [offered[0] + 5 + k for k in range(3)]
+    assert offered == [1]  # its turn, a cycle after it asked
+    assert taken == [6 + k for k in range(3)]
     assert issued[0] == taken[-1] + 4
 
 

@@ -101,7 +101,7 @@ MALFORMED = {
     "patch kind": ("bad_patch", 0, set_patch(lambda w: w & ~0xFF | 4)),
     "patched word": ("bad_patch", 2, set_patch(lambda w: w & ~0xFF00 | 200 << 8)),
     "patch of a loop that isn't": ("bad_patch", 5, set_patch(lambda w: w | 1 << 21)),
-    "ADD of two loops": ("bad_patch", 9, set_patch(lambda w: w & 0xFF00 | 3 << 16)),
+    "ADD of two loops": ("bad_patch", 10, set_patch(lambda w: w & 0xFF00 | 3 << 16)),
     "ADD of no loop": ("bad_patch", 12, set_patch(lambda w: w & 0xFF00)),
 }
 

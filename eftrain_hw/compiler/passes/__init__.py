@@ -1,7 +1,7 @@
 """Descriptors of every operation and pass: the tile loops, and the commands of their body."""
 
 from .backward import backward_descriptor
-from .forward import forward_descriptor
+from .forward import forward_descriptor, pools_with
 from .vector import (
     loss_descriptor,
     pool_backward_descriptor,
@@ -16,6 +16,7 @@ __all__ = [
     "loss_descriptor",
     "pool_backward_descriptor",
     "pool_forward_descriptor",
+    "pools_with",
     "update_descriptor",
     "weight_gradient_descriptor",
 ]

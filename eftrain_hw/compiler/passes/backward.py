@@ -5,13 +5,25 @@ from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import Command
 from .. import tiling as tiles
 from ..tiling import backward_extent, backward_phases
-from .body import NO_LIMIT, Body, Groups, accumulator_flags, drain_tile, exponent_line, fence, line
+from .body import (
+    NO_LIMIT,
+    Body,
+    Groups,
+    accumulator_flags,
+    drain_tile,
+    exponent_line,
+    line,
+    wait_for,
+)
 
 __all__ = ["backward_descriptor"]
 
 
-def backward_descriptor(config, op, batch, tensors, tag):
-    """BP of a convolution: lanes are output channels, rows input channels, one command a phase."""
+def backward_descriptor(config, op, batch, tensors, producer, tag):
+    """BP of a convolution: lanes are output channels, rows input channels, one command a phase.
+
+    `producer` is the engine that makes dy: "drain" or "vector".
+    """
     tiling = tiles.tile_backward(config, op, batch)
     body = Body(tiling)
     kh, kw = op.kernel
@@ -55,9 +67,9 @@ def backward_descriptor(config, op, batch, tensors, tag):
     body.step(weights, "vector", "group", group.step * taps * lanes)
     body.step(weights, "vector", "reduction", reduction * in_blocks * taps * lanes)
 
-    body.commands.append(fence())
     size, tile = (out_height, out_width), (rows_in, columns)
     moving = body.moving_tile(dy, out_blocks, size, tile, (row_low, column_low))
+    wait_for(moving, producer)
     body.step(moving, "row", "row", rows // sh)
 
     commands = []  # one a phase; a hollow phase, without taps, only starts its sums at +0

@@ -10,7 +10,6 @@ from ...sequencer.program_format import (
     Command,
     Descriptor,
 )
-from ...streams.command import NOP
 from ...vector.commands import DRAIN, LINE_BYTES
 from ..tiling import m_tiles, unit_of
 
@@ -22,8 +21,8 @@ __all__ = [
     "accumulator_flags",
     "drain_tile",
     "exponent_line",
-    "fence",
     "line",
+    "wait_for",
 ]
 
 ALL_LOOPS = (1 << LOOPS) - 1
@@ -40,9 +39,10 @@ def exponent_line(tensor):
     return tensor.exponent_address // LINE_BYTES if tensor.has_exponents else 0
 
 
-def fence():
-    """Wait, once a descriptor, for all that came before."""
-    return Command(NOP, {}, when_first=ALL_LOOPS, fence=True)
+def wait_for(load, engine):
+    """The load's first iteration waits for what an engine ("drain", "vector", None) was given."""
+    if engine is not None:
+        load.patch(OR_FIRST, f"wait_{engine}", ALL_LOOPS, 1)
 
 
 class Body:

@@ -2,14 +2,39 @@
 
 from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
+from ...vector.commands import LINE_BYTES
 from .. import tiling as tiles
-from .body import NO_LIMIT, Body, Groups, accumulator_flags, drain_tile, exponent_line, fence, line
+from .body import (
+    NO_LIMIT,
+    Body,
+    Groups,
+    accumulator_flags,
+    drain_tile,
+    exponent_line,
+    line,
+    wait_for,
+)
+from .vector import pool_steps, pool_tile
 
-__all__ = ["forward_descriptor"]
+__all__ = ["forward_descriptor", "pools_with"]
 
 
-def forward_descriptor(config, op, batch, tensors, tag):
-    """FP of a convolution: lanes are input channels, rows output channels."""
+def pools_with(config, op, pool, batch, tensors):
+    """Whether the pooling behind a convolution can ride on its tiles.
+
+    Then it runs beside the tiles that follow. It needs whole images that start on a line.
+    """
+    tiling = tiles.tile_forward(config, op, batch)
+    steps = pool_steps(pool, tiling.full["image"], tensors)
+    return tiling.counts["image"] > 1 and all(size % LINE_BYTES == 0 for size in steps.values())
+
+
+def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
+    """FP of a convolution: lanes are input channels, rows output channels.
+
+    `producer` is the engine that makes x: "drain", "vector", or None for the host; `pool` the
+    pooling that rides on the tiles, or None.
+    """
     tiling = tiles.tile_forward(config, op, batch)
     body = Body(tiling)
     kh, kw = op.kernel
@@ -70,10 +95,10 @@ def forward_descriptor(config, op, batch, tensors, tag):
     body.step(weights, "vector", "group", group.step * in_blocks * taps * lanes)
     body.step(weights, "vector", "reduction", reduction * taps * lanes)
 
-    body.commands.append(fence())
     origin = (-op.padding[0], -op.padding[1])
     size, tile = (in_height, in_width), (rows_in, columns)
     moving = body.moving_tile(x, in_blocks, size, tile, origin)
+    wait_for(moving, producer)
     body.step(moving, "row", "row", rows * op.stride[0])
 
     plane = rows_in * columns
@@ -115,4 +140,6 @@ def forward_descriptor(config, op, batch, tensors, tag):
     accumulator_flags(body, [compute], body.mask("reduction"))
 
     drain_tile(body, y, group, out_blocks, height, width, op.relu, op.raw)
+    if pool is not None:
+        pool_tile(body, pool, tensors)
     return body.descriptor(tag), tiling

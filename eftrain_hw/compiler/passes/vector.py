@@ -3,39 +3,63 @@
 from math import prod
 
 from ...sequencer.program_format import LOOPS, Command, Descriptor
-from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
-from .body import exponent_line, fence, line
+from ...vector.commands import LINE_BYTES, LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from .body import exponent_line, line
 
 __all__ = [
     "loss_descriptor",
     "pool_backward_descriptor",
     "pool_forward_descriptor",
+    "pool_steps",
+    "pool_tile",
     "update_descriptor",
 ]
 
 
 def _single(tag, *commands):
-    return Descriptor(tag, [1] * LOOPS, [fence(), *commands])
+    return Descriptor(tag, [1] * LOOPS, list(commands))
 
 
 def pool_forward_descriptor(config, op, batch, tensors, tag):
     """Max pooling."""
+    return _single(tag, Command(POOL_FORWARD, _pool_forward(op, batch, tensors)))
+
+
+def _pool_forward(op, images, tensors):
     x, y = tensors[op.x], tensors[op.y]
-    return _single(
-        tag,
-        Command(
-            POOL_FORWARD,
-            {
-                "relu": int(op.relu),
-                "source": line(x),
-                "source_exponents": exponent_line(x),
-                "result": line(y),
-                "result_exponents": exponent_line(y),
-                "index": line(tensors[op.index]),
-                **_pool_shape(op, batch),
-            },
-        ),
+    return {
+        "relu": int(op.relu),
+        "source": line(x),
+        "source_exponents": exponent_line(x),
+        "result": line(y),
+        "result_exponents": exponent_line(y),
+        "index": line(tensors[op.index]),
+        **_pool_shape(op, images),
+    }
+
+
+def pool_steps(op, images, tensors):
+    """Bytes from a group of images to the next in each tensor that pooling touches, by field."""
+    x, y, index = tensors[op.x], tensors[op.y], tensors[op.index]
+    steps = {"source": x.nbytes, "result": y.nbytes, "index": index.nbytes}
+    if x.has_exponents:
+        steps["source_exponents"] = x.exponent_nbytes
+        steps["result_exponents"] = y.exponent_nbytes
+    return {field: size // x.shape[0] * images for field, size in steps.items()}
+
+
+def pool_tile(body, op, tensors):
+    """Max pooling of the images of a tile, once all of it has been stored."""
+    images, last = body.tiling.full["image"], body.tiling.last["image"]
+    pool = body.add(
+        POOL_FORWARD,
+        _pool_forward(op, images, tensors),
+        when_last=body.mask("group", "row", "reduction"),
     )
+    body.last(pool, "planes", "image", last * op.in_shape[0])
+    for field, size in pool_steps(op, images, tensors).items():
+        body.step(pool, field, "image", size // LINE_BYTES)
+    return pool
 
 
 def pool_backward_descriptor(config, op, batch, tensors, tag):
@@ -57,9 +81,9 @@ def pool_backward_descriptor(config, op, batch, tensors, tag):
     )
 
 
-def _pool_shape(op, batch):
+def _pool_shape(op, images):
     return {
-        "planes": batch * op.in_shape[0],
+        "planes": images * op.in_shape[0],
         "height": op.in_shape[1],
         "width": op.in_shape[2],
         "out_height": op.out_shape[1],

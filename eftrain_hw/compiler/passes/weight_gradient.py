@@ -5,13 +5,16 @@ from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import OR_FIRST
 from ...vector.commands import DRAIN
 from .. import tiling as tiles
-from .body import Body, Groups, accumulator_flags, exponent_line, fence, line
+from .body import Body, Groups, accumulator_flags, exponent_line, line, wait_for
 
 __all__ = ["weight_gradient_descriptor"]
 
 
-def weight_gradient_descriptor(config, op, batch, tensors, tag):
-    """WU of a convolution: lanes are strips of the output plane, rows output channels."""
+def weight_gradient_descriptor(config, op, batch, tensors, producer, tag):
+    """WU of a convolution: lanes are strips of the output plane, rows output channels.
+
+    `producer` is the engine that makes dy, "drain" or "vector"; None where BP has waited for it.
+    """
     tiling = tiles.tile_weight_gradient(config, op, batch)
     body = Body(tiling)
     kh, kw = op.kernel
@@ -73,7 +76,6 @@ def weight_gradient_descriptor(config, op, batch, tensors, tag):
         body.step(load, "row", "row", rows * scale[0])
         return load, "columns" if flat else "blocks"
 
-    body.commands.append(fence())
     stationary, field = strip_tile(
         "stationary",
         dy,
@@ -84,6 +86,7 @@ def weight_gradient_descriptor(config, op, batch, tensors, tag):
         (0, 0),
         (1, 1),
     )
+    wait_for(stationary, producer)
     body.step(stationary, "vector", "group", group.step * height * width)
     body.last(stationary, field, "group", group.last_blocks)
     origin = (-op.padding[0], -op.padding[1])

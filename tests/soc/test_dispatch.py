@@ -1,0 +1,168 @@
+# amaranth: UnusedElaboratable=no
+"""Commands reach their engines in order, and wait only for what was issued before them."""
+
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from eftrain_hw.array.commands import COMPUTE
+from eftrain_hw.dma.commands import LOAD
+from eftrain_hw.soc.dispatch import Dispatch
+from eftrain_hw.vector.commands import DRAIN, UPDATE
+
+ENGINE = {LOAD: "load", COMPUTE: "compute", DRAIN: "drain", UPDATE: "vector"}
+FIELD = {LOAD: "vector", COMPUTE: "moving_base", DRAIN: "vector", UPDATE: "vectors"}
+CYCLES = 20_000
+
+
+class Bench:
+    """Issues numbered commands; engines take them and work for random times."""
+
+    def __init__(self, program, *, seed=0, work=20, least=1):
+        self.dut = Dispatch()
+        self.program, self.work, self.least = program, work, least
+        self.rng = random.Random(seed)
+        self.slow = {}  # cycles of certain commands
+        self.starts, self.ends, self.order = {}, {}, {name: [] for name in ENGINE.values()}
+        self.marks = []
+
+    async def issue(self, ctx):
+        for number, (layout, values) in enumerate(self.program):
+            words = layout.pack(**{FIELD[layout]: number, **values})
+            port = getattr(self.dut, f"issue_{layout.name}")
+            ctx.set(self.dut.mark, number % 16)
+            for k, word in enumerate(words):
+                ctx.set(port.payload, {"data": word, "last": k == len(words) - 1})
+                ctx.set(port.valid, 1)
+                await ctx.tick().until(port.ready)
+                ctx.set(port.valid, 0)
+
+    def engine(self, name):
+        port, layout = getattr(self.dut, name), {v: k for k, v in ENGINE.items()}[name]
+        busy = getattr(self.dut, f"{name}_busy", None)
+
+        async def run(ctx):
+            cycle = left = 0
+            current = None
+            async for _ in ctx.tick():
+                cycle += 1
+                if left:
+                    left -= 1
+                    if left == 0:
+                        self.ends[current] = cycle
+                if not left and ctx.get(port.valid):
+                    payload = ctx.get(port.payload.words if name == "vector" else port.payload)
+                    if name == "vector":
+                        assert ctx.get(port.payload.opcode) == UPDATE.opcode
+                        words = [payload >> 32 * k & 0xFFFFFFFF for k in range(UPDATE.words)]
+                        current = UPDATE.unpack(words)[FIELD[UPDATE]]
+                    else:
+                        current = getattr(payload, FIELD[layout])
+                    self.order[name].append(current)
+                    self.starts[current] = cycle
+                    left = self.slow.get(current) or self.rng.randint(self.least, self.work)
+                    ctx.set(port.ready, 1)
+                else:
+                    ctx.set(port.ready, 0)
+                if busy is not None:
+                    ctx.set(busy, left > 0)
+
+        return run
+
+    def run(self):
+        async def until_done(ctx):
+            for _ in range(CYCLES):
+                await ctx.tick()
+                if len(self.ends) == len(self.program):
+                    await ctx.tick().repeat(3)
+                    assert not ctx.get(self.dut.busy)
+                    return
+            raise AssertionError(f"only {len(self.ends)} of {len(self.program)} finished")
+
+        simulator = Simulator(self.dut)
+        simulator.add_clock(1e-8)
+        for name in ENGINE.values():
+            simulator.add_testbench(self.engine(name), background=True)
+        simulator.add_testbench(self.issue, background=True)
+        simulator.add_testbench(until_done)
+        simulator.run()
+        return self
+
+
+def random_program(seed, count=120):
+    rng = random.Random(seed)
+    program = []
+    for _ in range(count):
+        layout = rng.choice(list(ENGINE))
+        values = {}
+        if layout is LOAD:
+            values = {"wait_drain": rng.random() < 0.3, "wait_vector": rng.random() < 0.3}
+        program.append((layout, values))
+    return program
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("work", [3, 60])
+def test_commands_wait_for_what_was_issued_before(seed, work):
+    program = random_program(seed)
+    bench = Bench(program, seed=seed, work=work).run()
+    for layout, name in ENGINE.items():
+        assert bench.order[name] == [k for k, (kind, _) in enumerate(program) if kind is layout]
+    for number, (layout, values) in enumerate(program):
+        awaited = []
+        if values.get("wait_drain") or layout is UPDATE:
+            awaited += [k for k in bench.order["drain"] if k < number]
+        if values.get("wait_vector") or layout is UPDATE:
+            awaited += [k for k in bench.order["vector"] if k < number]
+        assert all(bench.ends[k] <= bench.starts[number] for k in awaited), number
+
+
+def test_what_waits_for_nothing_overtakes():
+    """Loads go on while the vector unit waits for a drain."""
+    program = [(DRAIN, {}), (UPDATE, {}), (LOAD, {}), (LOAD, {}), (UPDATE, {}), (LOAD, {})]
+    bench = Bench(program, work=400, least=300).run()
+    assert bench.starts[1] >= bench.ends[0] and bench.starts[2] < bench.ends[0]
+
+
+def test_a_vector_command_may_wait_while_many_drains_finish():
+    program = [(DRAIN, {}), (UPDATE, {}), (UPDATE, {})] + [(DRAIN, {})] * 110
+    bench = Bench(program, seed=4, work=1)
+    bench.slow[1] = 5000
+    bench.run()
+    assert bench.starts[2] > bench.ends[1] > bench.ends[80]
+
+
+def test_started_names_the_descriptor_of_what_waited_last():
+    program = [(LOAD, {}), (DRAIN, {}), (LOAD, {"wait_drain": 1})]
+    bench = Bench(program, seed=3)
+    seen = []
+
+    async def watch(ctx):
+        async for _ in ctx.tick():
+            seen.append((len(bench.starts), ctx.get(bench.dut.started)))
+
+    simulator = Simulator(bench.dut)
+    simulator.add_clock(1e-8)
+    for name in ENGINE.values():
+        simulator.add_testbench(bench.engine(name), background=True)
+    simulator.add_testbench(watch, background=True)
+    simulator.add_testbench(bench.issue, background=True)
+
+    async def wait(ctx):
+        await ctx.tick().repeat(300)
+        ctx.set(bench.dut.restart, 1)
+        await ctx.tick()
+        await ctx.tick()
+        assert ctx.get(bench.dut.started) == 0
+
+    simulator.add_testbench(wait)
+    simulator.run()
+    assert (3, 2) in seen and (1, 0) in seen and (1, 2) not in seen
+
+
+def test_bad_queue():
+    with pytest.raises(TypeError, match="Dispatch queue_words must be an int, not 64.0"):
+        Dispatch(queue_words=64.0)
+    with pytest.raises(ValueError, match="Dispatch queue_words must be at least 13, not 4"):
+        Dispatch(queue_words=4)
