@@ -192,6 +192,25 @@ def table(parts, device, name):
     ]
 
 
+def page(head, lines, paths):
+    """docs/resources.md."""
+    return "\n".join([
+        "# Resources of the default accelerator",
+        "",
+        "Written by `make report`. Synthesised, not placed: LUTs are counted before packing,",
+        "and a level is what a LUT and the wire behind it take, roughly 0.9 ns on the slowest grade.",
+        "",
+        f"{head}. BRAM36 counts a RAMB18 as a half.",
+        "",
+        *("    " + line for line in lines),
+        "",
+        "Longest paths in LUT levels, one for each pair of registers:",
+        "",
+        *(f"    {path}" for path in paths),
+        "",
+    ])  # fmt: skip
+
+
 def synthesise(config, folder):
     """(Yosys version, resources by part, longest paths) of the accelerator."""
     yosys, models = yosys_command()
@@ -218,6 +237,9 @@ def main():
     parser.add_argument("--config", default="pynq-z2", help="preset or JSON file")
     parser.add_argument("--device", default="xc7z020", choices=DEVICES)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "report")
+    parser.add_argument(
+        "--page", type=Path, help="Markdown to write; docs/resources.md for the default"
+    )
     arguments = parser.parse_args()
     try:
         config = AcceleratorConfig.load(arguments.config)
@@ -234,8 +256,14 @@ def main():
         return 2
 
     whole = total(parts)
-    print(f"{config.rows}x{config.lanes} {config.format}, {version}, synth_xilinx -family xc7")
-    print("\n".join(table(parts, device, arguments.device)))
+    head = f"{config.rows}x{config.lanes} {config.format}, {version}, synth_xilinx -family xc7"
+    lines = table(parts, device, arguments.device)
+    print("\n".join([head, *lines]))
+    file = arguments.page
+    if file is None and config == AcceleratorConfig() and arguments.device == "xc7z020":
+        file = ROOT / "docs" / "resources.md"
+    if file is not None:
+        file.write_text(page(head, lines, paths))
     print("longest paths, in LUT levels (a carry or a wide multiplexer counts a quarter):")
     print("\n".join(f"  {path}" for path in paths))
     missing = exceeded(whole, device, limits)

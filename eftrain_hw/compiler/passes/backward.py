@@ -12,6 +12,7 @@ from .body import (
     accumulator_flags,
     drain_tile,
     exponent_line,
+    is_flat,
     line,
     wait_for,
 )
@@ -72,6 +73,7 @@ def backward_descriptor(config, op, batch, tensors, producer, tag):
     wait_for(moving, producer)
     body.step(moving, "row", "row", rows // sh)
 
+    flat = is_flat(config, height, width)
     commands = []  # one a phase; a hollow phase, without taps, only starts its sums at +0
     for row, row_tap, row_taps, row_origin, row_count in backward_phases(
         kh, sh, op.padding[0], rows
@@ -101,7 +103,7 @@ def backward_descriptor(config, op, batch, tensors, producer, tag):
                     "moving_inner1": reduction * plane,
                     "moving_inner2": columns,
                     "moving_inner3": 1,
-                    "accumulator_inner1": rows * width,
+                    "accumulator_inner1": group.m_tiles if flat else rows * width,
                     "accumulator_inner2": sh * width,
                     "accumulator_inner3": sw,
                     "moving_base": 0
@@ -109,11 +111,13 @@ def backward_descriptor(config, op, batch, tensors, producer, tag):
                     else (row_origin - row_low) * columns + column_origin - column_low,
                     "stationary_base": 0 if hollow else (row_tap * kw + column_tap) * lanes,
                     "accumulator_base": row * width + column,
-                    "accumulator_m_step": images * rows * width,
+                    "accumulator_m_step": 1 if flat else images * rows * width,
                     "stationary_block_step": taps * lanes,
                 },
             )
             body.last(command, "m_tiles", "group", group.last_m_tiles)
+            if flat:
+                body.last(command, "accumulator_inner1", "group", group.last_m_tiles)
             body.last(command, "inner1", "image", last["image"])
             # a phase without a row in the last tile computes one that is never stored
             body.last(command, "inner2", "row", max(1, -(-(last["row"] - row) // sh)))
@@ -124,7 +128,6 @@ def backward_descriptor(config, op, batch, tensors, producer, tag):
             commands.append(command)
     body.commands += commands
     accumulator_flags(body, commands, body.mask("reduction"))
-    drain_tile(
-        body, dx, group, in_blocks, height, width, False, False, tensors[op.x] if op.mask else None
-    )
+    mask = tensors[op.x] if op.mask else None
+    drain_tile(body, config, dx, group, op.in_shape, False, False, mask)
     return body.descriptor(tag), tiling

@@ -21,6 +21,7 @@ __all__ = [
     "accumulator_flags",
     "drain_tile",
     "exponent_line",
+    "is_flat",
     "line",
     "wait_for",
 ]
@@ -163,10 +164,48 @@ def accumulator_flags(body, commands, reduction):
         command.patch(OR_FIRST, "init", reduction, 1)
 
 
-def drain_tile(body, tensor, group, blocks, height, width, relu, raw, mask=None):
-    """Store a finished tile of images x rows x all columns of some blocks."""
+def is_flat(config, height, width):
+    """Whether the blocks of an image lie side by side, so that they may follow each other.
+
+    Then the accumulator positions of a tile are (image, m-tile), not (m-tile, image), and one run
+    stores all blocks of an image instead of one run a vector.
+    """
+    return height == width == 1 and config.rows == config.lanes
+
+
+def drain_tile(body, config, tensor, group, size, relu, raw, mask=None):
+    """Store a finished tile of images x rows x all columns of some blocks.
+
+    Parameters
+    ----------
+    body : Body
+    config : AcceleratorConfig
+    tensor, mask : TensorSpec
+    group : Groups
+    size : (int, int, int)
+        Blocks, height and width of the tensor.
+    relu, raw : bool
+    """
     full, last = body.tiling.full, body.tiling.last
+    blocks, height, width = size
     images, rows = full["image"], full["row"]
+    flat = is_flat(config, height, width)
+    joined = flat and body.tiling.counts["group"] == 1  # all vectors of the tile are one run
+    shape = {
+        "blocks": group.blocks,
+        "images": images,
+        "run": rows * width,
+        "accumulator_image_step": rows * width,
+        "accumulator_m_step": images * rows * width,
+    }
+    if flat:
+        shape = {
+            "blocks": 1,
+            "images": 1 if joined else images,
+            "run": images * blocks if joined else group.blocks,
+            "accumulator_image_step": group.m_tiles,
+            "accumulator_m_step": 1,
+        }
     drain = body.add(
         DRAIN,
         {
@@ -175,11 +214,7 @@ def drain_tile(body, tensor, group, blocks, height, width, relu, raw, mask=None)
             "relu": int(relu),
             "raw": int(raw),
             "mask": int(mask is not None),
-            "blocks": group.blocks,
-            "images": images,
-            "run": rows * width,
-            "accumulator_image_step": rows * width,
-            "accumulator_m_step": images * rows * width,
+            **shape,
             "base": line(tensor),
             "exponent_base": exponent_line(tensor),
             "mask_base": line(mask) if mask is not None else 0,
@@ -188,9 +223,16 @@ def drain_tile(body, tensor, group, blocks, height, width, relu, raw, mask=None)
         },
         when_last=body.mask("reduction"),
     )
-    body.last(drain, "blocks", "group", group.last_blocks)
-    body.last(drain, "images", "image", last["image"])
-    body.last(drain, "run", "row", last["row"] * width)
+    if joined:
+        body.last(drain, "run", "image", last["image"] * blocks)
+    elif flat:
+        body.last(drain, "run", "group", group.last_blocks)
+        body.last(drain, "accumulator_image_step", "group", group.last_m_tiles)
+        body.last(drain, "images", "image", last["image"])
+    else:
+        body.last(drain, "blocks", "group", group.last_blocks)
+        body.last(drain, "images", "image", last["image"])
+        body.last(drain, "run", "row", last["row"] * width)
     body.step(drain, "vector", "group", group.step * height * width)
     body.step(drain, "vector", "image", images * blocks * height * width)
     body.step(drain, "vector", "row", rows * width)

@@ -11,6 +11,7 @@ from .body import (
     accumulator_flags,
     drain_tile,
     exponent_line,
+    is_flat,
     line,
     wait_for,
 )
@@ -102,6 +103,7 @@ def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
     body.step(moving, "row", "row", rows * op.stride[0])
 
     plane = rows_in * columns
+    flat = is_flat(config, height, width)
     compute = body.add(
         COMPUTE,
         {
@@ -124,14 +126,16 @@ def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
             "moving_inner1": reduction * plane,
             "moving_inner2": op.stride[0] * columns,
             "moving_inner3": op.stride[1],
-            "accumulator_inner1": rows * width,
+            "accumulator_inner1": group.m_tiles if flat else rows * width,
             "accumulator_inner2": width,
             "accumulator_inner3": 1,
-            "accumulator_m_step": images * rows * width,
+            "accumulator_m_step": 1 if flat else images * rows * width,
             "stationary_block_step": reduction * taps * lanes,
         },
     )
     body.last(compute, "m_tiles", "group", group.last_m_tiles)
+    if flat:
+        body.last(compute, "accumulator_inner1", "group", group.last_m_tiles)
     body.last(compute, "outer0", "reduction", last["reduction"])
     body.last(compute, "inner1", "image", last["image"])
     body.last(compute, "inner2", "row", last["row"])
@@ -139,7 +143,7 @@ def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
     body.last(compute, "stationary_block_step", "reduction", last["reduction"] * taps * lanes)
     accumulator_flags(body, [compute], body.mask("reduction"))
 
-    drain_tile(body, y, group, out_blocks, height, width, op.relu, op.raw)
+    drain_tile(body, config, y, group, op.out_shape, op.relu, op.raw)
     if pool is not None:
         pool_tile(body, pool, tensors)
     return body.descriptor(tag), tiling
