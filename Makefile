@@ -18,7 +18,7 @@ help:
 	@echo "make test     every test: units, golden model, compiler, runtime, cocotb benches"
 	@echo "make sim      the cocotb benches alone"
 	@echo "make report   LUT, FF, DSP and BRAM of each part against the xc7z020 (yosys)"
-	@echo "make bench    simulation speed of the default accelerator"
+	@echo "make bench    cycles of layers and training steps on the RTL, speed of the tools (docs/performance.md)"
 	@echo "make lint     ruff"
 	@echo "make clean    remove build/; make distclean removes .venv too"
 	@echo "ARGS=...      is passed on, e.g. make test ARGS='-k bfp8'"

@@ -63,11 +63,70 @@ def _parser():
     )
     verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
+    _bench_arguments(commands.add_parser("bench", help="cycles of one layer's passes on the RTL"))
+
+    _plan_arguments(commands.add_parser("plan", help="cycles, traffic and limits, by the model"))
+
     info = commands.add_parser("info", help="show a configuration and what follows from it")
     info.set_defaults(run=_info)
     _config(info)
     info.add_argument("--json", action="store_true", help="the configuration as JSON")
     return parser
+
+
+def _bench_arguments(bench):
+    bench.set_defaults(run=_bench)
+    bench.add_argument(
+        "--config",
+        "--preset",
+        default="pynq-z2",
+        metavar="FILE|PRESET",
+        help=f"JSON file, or one of {', '.join(PRESETS)} (default: %(default)s)",
+    )
+    for name, what in (("rows", "rows"), ("lanes", "lanes")):
+        bench.add_argument(f"--{name}", type=int, metavar="N", help=f"other {what} than --config's")
+    bench.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    bench.add_argument("--layer", default="conv", help="conv or linear (default: %(default)s)")
+    for name, what in (
+        ("in-channels", "or features of a linear layer"),
+        ("out-channels", "or features of a linear layer"),
+    ):
+        bench.add_argument(f"--{name}", type=int, required=True, metavar="N", help=what)
+    for name, default, what in (
+        ("height", 32, "of the input map"),
+        ("width", None, "of the input map (default: the height)"),
+        ("kernel", 3, "both sides"),
+        ("stride", 1, "both directions"),
+        ("padding", None, "all sides (default: half the kernel)"),
+    ):
+        what = what if default is None else f"{what} (default: {default})"
+        bench.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    bench.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
+    bench.add_argument("--first", action="store_true", help="the network's first layer: no BP")
+    bench.add_argument("--pass", dest="which", default="all", help="fp, bp, wu or all (default)")
+    bench.add_argument("--seed", type=int, default=0, metavar="N", help="of the data (default: 0)")
+    bench.add_argument("--json", type=Path, metavar="OUT", help="write the result here")
+
+
+def _plan_arguments(plan):
+    plan.set_defaults(run=_plan)
+    _config(plan)
+    plan.add_argument(
+        "--network",
+        required=True,
+        metavar="NAME|FILE.py",
+        help="vgg16, cifar, lenet5 or digits; or a Python file that defines `network`",
+    )
+    plan.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
+    for name in ("rows", "lanes"):
+        plan.add_argument(f"--{name}", type=int, metavar="N", help=f"other {name} than --config's")
+    plan.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    plan.add_argument("--json", type=Path, metavar="OUT", help="write the passes and totals here")
+    plan.add_argument(
+        "--explore",
+        action="store_true",
+        help="other arrays, formats and buffers that fit an xc7z020: those that none beats",
+    )
 
 
 def _load_network(path):
@@ -145,6 +204,41 @@ def _verilog(arguments):
         arguments.output.write_text(text)
     else:
         sys.stdout.write(text)
+
+
+def _bench(arguments):
+    from .runtime.benchmark import bench_command
+
+    config = AcceleratorConfig.load(arguments.config)
+    changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
+    try:
+        config = config.replace(**{k: v for k, v in changes.items() if v is not None})
+    except ValueError as error:
+        raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
+    bench_command(config, arguments)
+
+
+def _plan(arguments):
+    from .compiler.plan import plan_step
+    from .compiler.resources import resources
+    from .networks import NETWORKS
+
+    config = AcceleratorConfig.load(arguments.config)
+    changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
+    config = config.replace(**{k: v for k, v in changes.items() if v is not None})
+    named = NETWORKS.get(arguments.network)
+    network = named() if named else _load_network(arguments.network)
+    plan = plan_step(network, config, arguments.batch)
+    used = resources(config)
+    if arguments.json:
+        report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    print("\n".join([*plan.table(), *used.table()]))
+    if arguments.explore:
+        from .compiler.explore import Point, explore, pareto
+
+        front = pareto(explore(network, config, arguments.batch))
+        print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
 
 
 def _info(arguments):

@@ -1,46 +1,206 @@
-"""Speed of the simulation device: clock cycles a second of training steps of the demo's network."""
+"""Cycles of layers and training steps on the RTL, and how fast the tools are.
+
+Writes build/bench.json and docs/performance.md; ends with status 1 where the RTL and the golden
+model differ. The RTL is compiled afresh, so that the time that this takes is known.
+"""
 
 import argparse
 import json
+import math
+import os
 import runpy
+import sys
+import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
-from eftrain_hw import AcceleratorConfig, Trainer, open_device
+import numpy as np
+from bench_layers import (
+    CIFAR_BATCHES,
+    EF_TRAIN_STEP,
+    LAYERS,
+    layers_of,
+)
+from bench_table import performance_page
+
+from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw.networks import cifar_cnn, vgg16
 from eftrain_hw.runtime import load_dataset
+from eftrain_hw.runtime.benchmark import LayerBench, model_cycles
+from eftrain_hw.runtime.simulation import accelerator_verilog
 
-HERE = Path(__file__).parent
-BAR = 300_000
+ROOT = Path(__file__).parents[1]
+BAR = 300_000  # simulated cycles a second
 
 
-def main():
-    """Run the benchmark and print it."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", default="pynq-z2", help="preset or JSON file")
-    parser.add_argument("--seconds", type=float, default=5.0)
-    parser.add_argument("--json", type=Path, default=HERE.parent / "build" / "bench.json")
-    arguments = parser.parse_args()
-    config = AcceleratorConfig.load(arguments.config)
-    demo = runpy.run_path(str(HERE / "demo.py"))
+def say(text):
+    """Print a line of progress at once."""
+    print(f"[bench] {text}", flush=True)
+
+
+def tool_speeds(config, seconds):
+    """Seconds to generate and compile, and simulated cycles a second of the demo's training."""
+    start = time.perf_counter()
+    accelerator_verilog(config)
+    generated = time.perf_counter() - start
+    demo = runpy.run_path(str(Path(__file__).parent / "demo.py"))
     x, y, _, _ = load_dataset("digits")
-
     start = time.perf_counter()
     with open_device("sim", config) as device:
         opened = time.perf_counter() - start
         trainer = Trainer(demo["program"](config), device, seed=0)
         start = time.perf_counter()
-        while time.perf_counter() - start < arguments.seconds:
+        while time.perf_counter() - start < seconds:
             trainer.fit(x[:320], y[:320], progress=False)
-        cycles, seconds = device.run_cycles, device.run_seconds
-        share = device.run_seconds / (time.perf_counter() - start)
-    speed = cycles / seconds
-    print(f"open device         {opened:.1f} s (compiles the RTL if the cache has no such design)")
-    print(f"simulation speed    {speed:,.0f} cycles/s over {cycles:,} cycles (bar: {BAR:,})")
-    print(f"share of wall time  {share:.0%} in the simulation, the rest in Python")
+        speed = device.run_cycles / device.run_seconds
+    return {
+        "generate_seconds": generated,
+        "compile_seconds": max(0.0, opened - generated),
+        "open_seconds": opened,
+        "sim_cycles_per_second": speed,
+    }
+
+
+def bench_layer(config, section, layer, which):
+    """Report of one pass."""
+    with LayerBench(layer, config) as bench:
+        return {"section": section, **bench.run(which)}
+
+
+def step_program(network, config, batch):
+    """A compiled training step."""
+    return compile_network(
+        network,
+        config,
+        batch_size=batch,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.05, momentum=0.9),
+    )
+
+
+def ideal_cycles(program, ops=None):
+    """Multiplications of a step, without padding of channels and lanes, / size of the array."""
+    macs = 0
+    for op in program.ops if ops is None else ops:
+        if hasattr(op, "weight_shape"):
+            passes = 3 if op.input_gradient else 2
+            pixels = math.prod(op.out_shape[1:])
+            macs += passes * program.batch_size * pixels * math.prod(op.weight_shape)
+    return macs / (program.config.rows * program.config.lanes)
+
+
+def bench_step(config, batch):
+    """One training step of the CIFAR CNN, on the RTL and on the golden model."""
+    program = step_program(cifar_cnn(), config, batch)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, 3, 32, 32)).astype(np.float32)
+    y = rng.integers(0, 10, batch)
+    learned, cycles = [], 0
+    for name in ("sim", "golden"):
+        with open_device(name, config) as device:
+            trainer = Trainer(program, device, seed=0)
+            trainer.fit(x, y, epochs=1, progress=False)
+            values = [*trainer.state_dict().values(), *trainer.momentum_dict().values()]
+            learned.append([value.tobytes() for value in values])
+            cycles = cycles or trainer.history.steps[0]["cycles"]
+    return {
+        "network": "CIFAR CNN",
+        "batch": batch,
+        "ideal_cycles": ideal_cycles(program),
+        "rtl_cycles": cycles,
+        "model_cycles": model_cycles(program, "train"),
+        "ef_train": None,
+        "bit_exact": learned[0] == learned[1],
+    }
+
+
+def vgg16_steps(config):
+    """VGG-16's training step by the model alone: its convolutions, and everything."""
+    program = step_program(vgg16(), config, 16)
+    convolutions = [op for op in program.ops if ".Conv2d" in op.name]
+    suffixes = ("forward", "backward", "weight gradient")
+    names = {f"{op.name} {suffix}" for op in convolutions for suffix in suffixes}
+    alone = replace(program, descriptors={})
+    for descriptor in program.descriptors["train"]:
+        name = program.tags[descriptor.tag]
+        if name in names:
+            alone.descriptors[name] = [descriptor]
+    parts = [model_cycles(alone, name) for name in alone.descriptors]
+    total = None if None in parts else sum(parts)
+    rows = (
+        ("VGG-16, convolutions", ideal_cycles(program, convolutions), total, EF_TRAIN_STEP),
+        ("VGG-16", ideal_cycles(program), model_cycles(program, "train"), None),
+    )
+    return [
+        {
+            "network": name,
+            "batch": 16,
+            "ideal_cycles": ideal,
+            "rtl_cycles": None,
+            "model_cycles": model,
+            "ef_train": ef_train,
+            "bit_exact": None,
+        }
+        for name, ideal, model, ef_train in rows
+    ]
+
+
+def measure(config, sections, jobs):
+    """Reports of layers and steps, the longest begun first, `jobs` at a time."""
+    work = list(layers_of(sections))
+    order = sorted(range(len(work)), key=lambda k: -work[k][1].macs)
+    reports = [None] * len(work)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running = {k: pool.submit(bench_layer, config, *work[k]) for k in order}
+        steps = [pool.submit(bench_step, config, batch) for batch in CIFAR_BATCHES]
+        for k in order:
+            reports[k] = report = running[k].result()
+            say(
+                f"{report['layer']:28} {report['pass']}  {report['rtl_cycles']:10,} cycles"
+                f" {report['utilisation']:7.1%}{'' if report['bit_exact'] else '  WRONG BITS'}"
+            )
+        return reports, [*(step.result() for step in steps), *vgg16_steps(config)]
+
+
+def main():
+    """Run the benchmark; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="pynq-z2", help="preset or JSON file")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of the simulation's speed")
+    parser.add_argument("--json", type=Path, default=ROOT / "build" / "bench.json")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "performance.md")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="default: processors")
+    parser.add_argument(
+        "--section",
+        action="append",
+        choices=LAYERS,
+        help="measure only these layers, and leave the page as it is",
+    )
+    parser.add_argument(
+        "--cached", action="store_true", help="take the compiled RTL from the cache"
+    )
+    arguments = parser.parse_args()
+    config = AcceleratorConfig.load(arguments.config)
+    with tempfile.TemporaryDirectory(prefix="eftrain-bench-") as cache:
+        if not arguments.cached:
+            os.environ["EFTRAIN_CACHE"] = cache
+        speeds = tool_speeds(config, arguments.seconds)
+        say(f"generated in {speeds['generate_seconds']:.1f} s,"
+            f" compiled in {speeds['compile_seconds']:.0f} s,"
+            f" {speeds['sim_cycles_per_second']:,.0f} cycles/s (bar: {BAR:,})")  # fmt: skip
+        layers, steps = measure(config, arguments.section or LAYERS, arguments.jobs)
+    report = {**speeds, "layers": layers, "steps": steps, "config": config.to_dict()}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    report = {"sim_cycles_per_second": speed, "open_seconds": opened, "config": config.to_dict()}
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    if not arguments.section:
+        arguments.page.write_text(performance_page(report))
+    wrong = [entry for entry in (*layers, *steps) if entry["bit_exact"] is False]
+    say(f"{len(layers)} passes, {len(wrong)} wrong; {arguments.json}, {arguments.page}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -198,7 +198,7 @@ def page(head, lines, paths):
         "# Resources of the default accelerator",
         "",
         "Written by `make report`. Synthesised, not placed: LUTs are counted before packing,",
-        "and a level is what a LUT and the wire behind it take, roughly 0.9 ns on the slowest grade.",
+        "and a level is what a LUT and the wire behind it take, about 0.9 ns on the slowest grade.",
         "",
         f"{head}. BRAM36 counts a RAMB18 as a half.",
         "",

@@ -5,7 +5,7 @@ from . import nn, optim, passes
 from .lower import lower
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
 
-__all__ = ["compile_network"]
+__all__ = ["allocate", "compile_network", "place"]
 
 GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
 
@@ -53,7 +53,7 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
         tensors=tensors,
         logits=ops[-1].logits,
     )
-    end = _allocate(tensors.values())
+    end = allocate(tensors.values())
     _emit(program)
     for name, descriptors in program.descriptors.items():
         limit = config.descriptor_words // 2
@@ -67,7 +67,7 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
         spec = TensorSpec(
             f"program.{name}", "program", "words", program.words(name).shape, config.format
         )
-        end = _place(spec, end)
+        end = place(spec, end)
         program.addresses[name] = spec.address
         tensors[spec.name] = spec
     program.memory_bytes = end
@@ -105,7 +105,8 @@ def _check_limits(config, ops):
             )
 
 
-def _place(spec, start):
+def place(spec, start):
+    """Put a tensor at a byte address; returns where the next one may start."""
     spec.address = start
     end = start + -(-spec.nbytes // LINE_BYTES) * LINE_BYTES + GUARD
     if spec.has_exponents:
@@ -114,10 +115,11 @@ def _place(spec, start):
     return end
 
 
-def _allocate(specs):
+def allocate(specs):
+    """Put tensors one behind the other; returns the end."""
     end = GUARD
     for spec in specs:
-        end = _place(spec, end)
+        end = place(spec, end)
     return end
 
 

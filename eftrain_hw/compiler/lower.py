@@ -5,28 +5,9 @@ from math import prod
 from . import nn
 from .fold import is_worth_folding
 from .program import ConvOp, LossOp, PoolOp, TensorSpec
+from .tiling import strip_split
 
-__all__ = ["lower", "strip_split"]
-
-
-def strip_split(lanes, batch, height, width):
-    """(images, row ranges, column ranges) over the lanes for a weight gradient.
-
-    The product is `lanes`; the split with the fewest pixel groups wins, then the one with the
-    most images (its strips have the fewest halo pixels), then the most rows.
-    """
-    best = None
-    images = lanes
-    while images:
-        rows = lanes // images
-        while rows:
-            columns = lanes // images // rows
-            groups = -(-batch // images) * -(-height // rows) * -(-width // columns)
-            if best is None or groups < best[0]:
-                best = (groups, (images, rows, columns))
-            rows //= 2
-        images //= 2
-    return best[1]
+__all__ = ["lower"]
 
 
 class _Lowering:
@@ -143,8 +124,8 @@ class _Lowering:
             weight_shape=layer.parameters()["weight"],
             mask=self.after_relu,
             input_gradient=self.trained_below(),
-            split=strip_split(lanes, self.batch, *out[1:]),
         )
+        op.split = strip_split(self.config, op, self.batch)
         op.y = self.produce(index, *out)
         self.ops.append(op)
         self.after_relu = False

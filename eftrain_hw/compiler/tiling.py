@@ -1,12 +1,22 @@
 """Tiles of a convolution pass: what fits on chip, and what each choice costs."""
 
-from dataclasses import dataclass, field
-from math import lcm
+from dataclasses import dataclass, field, replace
+from math import lcm, prod
 
-__all__ = ["Tiling", "backward_phases", "tile_backward", "tile_forward", "tile_weight_gradient"]
+__all__ = [
+    "Tiling",
+    "backward_phases",
+    "strip_split",
+    "tile_backward",
+    "tile_forward",
+    "tile_weight_gradient",
+]
 
 ISSUE_CYCLES = 300  # that the sequencer takes for the commands of a tile
+DRAIN_GAP = 8  # cycles between the drains of two tiles
+LOAD_LATENCY = 120  # cycles from a free slot to data in the array
 SPLITS = 24  # how finely a dimension is cut in the search
+WORTH = 0.98  # of the cycles, for strips with more halo
 
 
 def ceil_div(value, by):
@@ -67,6 +77,15 @@ def vector_cost(config):
     return config.vector_bytes + config.has_exponents
 
 
+def strip_bytes(config, lanes, rows, columns, whole_rows):
+    """Bytes on the bus for rows x columns vectors of each lane, exponents by whole bus beats."""
+    vectors = lanes * rows * columns
+    if not config.has_exponents:
+        return vectors * config.vector_bytes
+    runs = lanes if whole_rows else lanes * rows
+    return vectors * config.vector_bytes + vectors + runs * (config.bus_bytes - 1)
+
+
 def reloads(loops, counts, depends):
     """How often an operand is loaded that depends on the loops `depends`."""
     inner = 0
@@ -95,16 +114,41 @@ def sweep_cycles(config, positions, accumulate_latency=16):
     return max(positions, config.rows, accumulate_latency)
 
 
-def estimate(config, tiling, compute, load_bytes, store_bytes):
-    """Fill in the estimate: compute and memory overlap, the first load and last store do not."""
-    tiles = 1
-    for count in tiling.counts.values():
-        tiles *= count
+def estimate(config, tiling, compute, load_bytes, store_bytes, drain=0, late=0):
+    """Fill in the estimate: the engines overlap, the first load and the last store do not.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    tiling : Tiling
+    compute, drain : int
+        Cycles of the array and of the drain.
+    load_bytes, store_bytes : int
+    late : int
+        Cycles in which the array waits for tiles that could not be asked for earlier.
+    """
+    tiles = prod(tiling.counts.values())
     memory = ceil_div(load_bytes + store_bytes, config.bus_bytes)
     tiling.load_bytes, tiling.store_bytes = load_bytes, store_bytes
     edge = ceil_div(memory, tiles)
-    tiling.cycles = max(compute + tiles * 2, memory, tiles * ISSUE_CYCLES) + edge + 150
+    busiest = max(compute + tiles * 2 + late, memory, drain, tiles * ISSUE_CYCLES)
+    tiling.cycles = busiest + edge + 150
     return tiling
+
+
+def lateness(config, tiling, compute, moving, store_bytes):
+    """Cycles that the array waits for `moving` bytes of a tile that stays while the groups pass.
+
+    It is asked for behind the stationary operand of the next tile's first group, which waits for
+    a slot until two groups are left: those hide the load, which shares the bus with the drain.
+    """
+    counts = tiling.counts
+    if tiling.loops[0] == "group" or counts["group"] == 1 or counts["reduction"] > 1:
+        return 0
+    step = compute / prod(counts.values())
+    share = min(0.5, store_bytes / config.bus_bytes / compute)
+    wait = moving / config.bus_bytes / (1 - share) - 2 * step + LOAD_LATENCY
+    return max(0, int(wait)) * counts["image"] * counts["row"]
 
 
 def choose(candidates, what):
@@ -272,12 +316,18 @@ def _tile_output(
                     * width
                     * (2 if what == "backward" and op.mask else 1)
                 )
+                tile = images * reduction * plane * vector_cost(config)
+                stored = stores * vector_cost(config)
+                drained = batch * result_blocks * height * width
+                drains = counts["group"] * counts["image"] * counts["row"]
                 yield estimate(
                     config,
                     tiling,
                     cycles,
                     (vectors + weights) * vector_cost(config),
-                    stores * vector_cost(config),
+                    stored,
+                    drained * config.lanes // config.drain_lanes + drains * DRAIN_GAP,
+                    lateness(config, tiling, cycles, tile, stored),
                 )
 
     return choose(priced(), f"{op.name} {what}")
@@ -334,16 +384,55 @@ def tile_weight_gradient(config, op, batch):
                                 * sweep_cycles(config, positions + 1)
                             )
                             moving = reloads(loops, counts, {"column", "tap", "image", "row"})
-                            moving *= lanes * images * column * rows_in * columns
+                            moving *= images * column * strip_bytes(
+                                config, lanes, rows_in, columns, columns >= op.in_shape[2]
+                            )
                             stationary = reloads(loops, counts, {"group", "image", "row"})
-                            stationary *= lanes * images * blocks * rows * strip_columns
+                            stationary *= images * blocks * strip_bytes(
+                                config, lanes, rows, strip_columns, strip_columns >= width
+                            )
                             stores = out_blocks * in_blocks * kh * kw * lanes * lanes * 4
                             yield estimate(
                                 config,
                                 tiling,
                                 cycles,
-                                (moving + stationary) * vector_cost(config),
+                                moving + stationary,
                                 stores,
                             )
 
     return choose(priced(), f"{op.name} weight gradient")
+
+
+def strip_splits(lanes, batch, height, width):
+    """(images, row ranges, column ranges) over the lanes, of product `lanes`: the splits with the
+    fewest pixel groups, of these those with the most images first, then with the most rows."""
+    splits = []
+    images = lanes
+    while images:
+        rows = lanes // images
+        while rows:
+            columns = lanes // images // rows
+            groups = ceil_div(batch, images) * ceil_div(height, rows) * ceil_div(width, columns)
+            splits.append((groups, (images, rows, columns)))
+            rows //= 2
+        images //= 2
+    fewest = min(groups for groups, _ in splits)
+    return [split for groups, split in splits if groups == fewest]
+
+
+def strip_split(config, op, batch):
+    """(images, row ranges, column ranges) over the lanes for a weight gradient.
+
+    The first of `strip_splits` (most images: its strips have the fewest halo pixels), unless its
+    strips are so wide that only tiles of few channels fit, and another one is faster.
+    """
+    splits = strip_splits(config.lanes, batch, *op.out_shape[1:])
+    best, cycles = splits[0], None
+    for split in splits:
+        try:
+            tiling = tile_weight_gradient(config, replace(op, split=split), batch)
+        except ValueError:  # not even one tile fits
+            continue
+        if cycles is None or tiling.cycles < WORTH * cycles:
+            best, cycles = split, tiling.cycles
+    return best

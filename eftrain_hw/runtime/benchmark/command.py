@@ -1,0 +1,86 @@
+"""The command `eftrain bench`: one layer at will."""
+
+import json
+
+from .layer import PASSES, Layer, LayerError
+from .measure import LayerBench
+
+__all__ = ["bench_command"]
+
+_OPTIONS = {"kind": "--layer"}  # where the option is not called like the field
+_MAP = {"height": 32, "width": None, "kernel": 3, "stride": 1, "padding": None}
+
+
+def _layer(arguments):
+    given = {name: getattr(arguments, name) for name in _MAP}
+    given = {name: value for name, value in given.items() if value is not None}
+    sizes = given
+    if arguments.layer != "linear":
+        sizes = _MAP | given
+        if sizes["width"] is None:
+            sizes["width"] = sizes["height"]
+        if sizes["padding"] is None:
+            sizes["padding"] = max(0, sizes["kernel"]) // 2
+    return Layer(
+        kind=arguments.layer,
+        in_channels=arguments.in_channels,
+        out_channels=arguments.out_channels,
+        batch=arguments.batch,
+        first=arguments.first,
+        **sizes,
+    )
+
+
+def _passes(layer, which):
+    if which == "all":
+        return layer.passes
+    if which not in PASSES:
+        raise ValueError(f"--pass must be one of {', '.join(PASSES)}, all, not {which!r}")
+    if which not in layer.passes:
+        raise ValueError(f"--pass must be one of {', '.join(layer.passes)} with --first")
+    return (which,)
+
+
+def _line(name, report):
+    cycles, model = report["rtl_cycles"], report["model_cycles"]
+    cause, stalled = max(report["stalls"].items(), key=lambda item: item[1])
+    stalls = f"{cause} {stalled / cycles:.1%}" if stalled else "-"
+    return (
+        f"{name:4} {report['ideal_cycles']:11,.0f} {cycles:11,}"
+        f" {'-' if model is None else format(model, ',.0f'):>11} {report['roofline_cycles']:11,.0f}"
+        f" {report['utilisation']:12.1%}  {stalls}, {'exact' if report['bit_exact'] else 'WRONG'}"
+    )
+
+
+def bench_command(config, arguments):
+    """Bench the passes that the arguments ask for; print them, and write the JSON.
+
+    One pass gives its report (`LayerBench.run`), several a dict of them by pass.
+
+    Raises
+    ------
+    ValueError
+        Naming the option.
+    RuntimeError
+        The RTL and the golden model differ.
+    """
+    try:
+        layer = _layer(arguments)
+    except LayerError as error:
+        option = _OPTIONS.get(error.field, f"--{error.field.replace('_', '-')}")
+        raise ValueError(f"{option} {error.rule}") from None
+    names = _passes(layer, arguments.which)
+    if arguments.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {arguments.seed}")
+    with LayerBench(layer, config, seed=arguments.seed) as bench:
+        reports = {name: bench.run(name) for name in names}
+    if arguments.json:
+        result = reports if arguments.which == "all" else reports[arguments.which]
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"{layer}, batch {layer.batch}, {config.rows}x{config.lanes} {config.format}")
+    print("pass       ideal         RTL       model    roofline  utilisation  most stalls, bits")
+    for name, report in reports.items():
+        print(_line(name, report))
+    wrong = [name for name, report in reports.items() if not report["bit_exact"]]
+    if wrong:
+        raise RuntimeError(f"{', '.join(wrong)}: the RTL differs from the golden model")

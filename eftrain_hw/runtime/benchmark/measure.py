@@ -1,0 +1,195 @@
+"""One layer's passes on the RTL: cycles, where they went, and whether every bit is right."""
+
+import time
+
+import numpy as np
+
+from ...formats import Blocked, format_named
+from ...golden.conv import conv_backward_input, conv_forward
+from ...golden.weight_gradient import conv_backward_weight
+from ..device import open_device
+from .layer import PASSES, layer_program
+
+__all__ = ["BYTES_PER_CYCLE", "LayerBench", "model_cycles"]
+
+BYTES_PER_CYCLE = 16  # of the simulated memory, reads and writes together
+_UNTOUCHED = 0xA5  # what results hold before a pass
+
+
+def model_cycles(program, name):
+    """Cycles that the analytical model predicts for a program; None where there is no model."""
+    try:
+        from ...compiler.timing import descriptor_time, program_cycles
+    except ImportError:
+        return None
+    times = [descriptor_time(program.config, each) for each in program.descriptors[name]]
+    return round(times[0].cycles if len(times) == 1 else program_cycles(times))
+
+
+class LayerBench:
+    """A layer with random data on a simulated device; `with` closes it.
+
+    Parameters
+    ----------
+    layer : Layer
+    config : AcceleratorConfig
+    seed : int
+        Of the data.
+    options :
+        Passed to the device, see `SimDevice`.
+
+    Raises
+    ------
+    ValueError
+        The layer does not fit into the configuration.
+    """
+
+    def __init__(self, layer, config, *, seed=0, **options):
+        self.layer, self.config = layer, config
+        self.program = layer_program(layer, config)
+        self._op = self.program.ops[0]
+        self._device = open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE, **options)
+        self._device.load_program(self.program)
+        self._tensors = self._random(np.random.default_rng(seed))
+        for name, value in self._tensors.items():
+            self._device.write_tensor(name, value)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.close()
+
+    def close(self):
+        """Give the simulation's memory back."""
+        self._device.close()
+
+    def _random(self, rng):
+        """Operands of all passes; channels beyond the layer's are 0, as in a trained network."""
+        format = format_named(self.config.format)
+        specs, lanes = self.program.tensors, self.config.lanes
+        inputs = self._op.weight_shape[1:] if self._op.folded else self._op.weight_shape[1:2]
+        channels = {"x": int(np.prod(inputs)), "dy": self.layer.out_channels}
+
+        def values(name, axes, scale):
+            """Normal numbers; `axes`: (block axis, lane axis, channels) of each channel index."""
+            result = rng.normal(0, scale, specs[name].shape).astype(np.float32)
+            for block_axis, lane_axis, count in axes:
+                shape = [1] * result.ndim
+                shape[block_axis], shape[lane_axis] = -1, lanes
+                index = np.arange(result.shape[block_axis] * lanes)
+                result *= (index < count).reshape(shape)
+            return result
+
+        x = values("x", [(1, -1, channels["x"])], 1)
+        if self._op.mask:
+            x = np.maximum(x, 0)
+        weight = values("layer.weight", [(0, -1, channels["dy"]), (1, -2, channels["x"])], 0.1)
+        return {
+            "x": Blocked.encode(format, x),
+            "dy": Blocked.encode(format, values("dy", [(1, -1, channels["dy"])], 0.01)),
+            "layer.weight": Blocked.encode(format, weight),
+            "layer.bias.master": values("layer.bias.master", [(0, -1, channels["dy"])], 0.1),
+        }
+
+    def expected(self, which):
+        """What the golden model says that a pass stores: tensors by name."""
+        op, tensors = self._op, self._tensors
+        geometry = {"stride": op.stride, "padding": op.padding}
+        x, dy, weight = (tensors[name] for name in ("x", "dy", "layer.weight"))
+        if which == "fp":
+            bias = tensors["layer.bias.master"].reshape(-1)
+            return {"y": conv_forward(x, weight, bias, relu=op.relu, **geometry)}
+        if which == "bp":
+            mask = x if op.mask else None
+            size = op.in_shape[1:]
+            return {"dx": conv_backward_input(dy, weight, input_size=size, mask=mask, **geometry)}
+        gradient, bias = conv_backward_weight(x, dy, kernel=op.kernel, split=op.split, **geometry)
+        return {
+            "layer.weight.gradient": gradient,
+            "layer.bias.gradient": bias.reshape(-1, self.config.lanes),
+        }
+
+    def run(self, which, *, expected=None):
+        """Run a pass on the RTL and compare all of the memory with what it should hold.
+
+        Parameters
+        ----------
+        which : str
+            One of `layer.passes`.
+        expected : dict or None
+            What it should store; None is `expected(which)`.
+
+        Returns
+        -------
+        dict
+            ideal_cycles (MACs / array size), roofline_cycles (the larger of that and dram_bytes /
+            16), dram_bytes (what crossed the ports, by the hardware's counters), rtl_cycles (start
+            to interrupt), model_cycles (None without a model), utilisation (ideal / RTL cycles),
+            stalls (cycles of the array, by cause), bit_exact, and what was run.
+        """
+        if which not in self.layer.passes:
+            known = ", ".join(self.layer.passes)
+            raise ValueError(f"pass must be one of {known}, not {which!r}")
+        if expected is None:
+            expected = self.expected(which)
+        memory = self._device.simulation.memory
+        for name in expected:
+            self._fill(memory, self.program.tensors[name])
+        image = memory.copy()
+        for name, value in expected.items():
+            self._put(image, self.program.tensors[name], value)
+        start = time.perf_counter()
+        result = self._device.run(which)
+        seconds = time.perf_counter() - start
+        # a write outside the results is as wrong as a wrong one
+        return self._report(which, result, seconds, np.array_equal(image, memory))
+
+    @staticmethod
+    def _fill(memory, spec):
+        memory[spec.address : spec.address + spec.nbytes] = _UNTOUCHED
+        if spec.has_exponents:
+            end = spec.exponent_address + spec.exponent_nbytes
+            memory[spec.exponent_address : end] = _UNTOUCHED
+
+    @staticmethod
+    def _put(image, spec, value):
+        elements, exponents = spec.to_bytes(value)
+        image[spec.address : spec.address + spec.nbytes] = np.frombuffer(elements, np.uint8)
+        if exponents is not None:
+            end = spec.exponent_address + spec.exponent_nbytes
+            image[spec.exponent_address : end] = np.frombuffer(exponents, np.uint8)
+
+    def _report(self, which, result, seconds, bit_exact):
+        layer, config, counters = self.layer, self.config, result.counters
+        ideal = layer.macs / (config.rows * config.lanes)
+        dram_bytes = config.port_bytes * (counters["read_beats"] + counters["write_beats"])
+        return {
+            "layer": str(layer),
+            "pass": which,
+            "batch": layer.batch,
+            "format": config.format,
+            "rows": config.rows,
+            "lanes": config.lanes,
+            "macs": layer.macs,
+            "ideal_cycles": ideal,
+            "rtl_cycles": result.cycles,
+            "model_cycles": model_cycles(self.program, which),
+            "roofline_cycles": max(ideal, dram_bytes / BYTES_PER_CYCLE),
+            "dram_bytes": dram_bytes,
+            "utilisation": ideal / result.cycles,
+            "mac_busy": counters["mac_busy"],
+            "stalls": {
+                name.removeprefix("stall_"): value
+                for name, value in counters.items()
+                if name.startswith("stall_")
+            },
+            "bit_exact": bool(bit_exact),
+            "tiles": self._tiles(which),
+            "simulation_seconds": seconds,
+        }
+
+    def _tiles(self, which):
+        tilings = dict(self.program.schedule)
+        tiling = tilings[f"layer {PASSES[which]}"]
+        return {name: [tiling.counts[name], tiling.full[name]] for name in tiling.loops}

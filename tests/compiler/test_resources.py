@@ -1,0 +1,55 @@
+"""Block RAMs and DSP slices are counted; LUTs and flip-flops lie near what yosys needs."""
+
+import pytest
+
+from eftrain_hw import AcceleratorConfig
+from eftrain_hw.compiler.resources import block_rams, resources
+
+# `python scripts/report.py --config ..`, Yosys 0.70
+MEASURED = {
+    "pynq-z2": {"lut": 31257, "ff": 40509, "dsp": 132, "bram": 122.5},
+    "pynq-z2-32x16": {"lut": 41267, "ff": 53201, "dsp": 260, "bram": 138.5},
+    "pynq-z2-fp32": {"lut": 44440, "ff": 62951, "dsp": 132, "bram": 74.5},
+}
+
+
+@pytest.mark.parametrize("preset", MEASURED)
+def test_agrees_with_yosys(preset):
+    used = resources(AcceleratorConfig.preset(preset)).to_dict()
+    for name, amount in MEASURED[preset].items():
+        exact = name in ("dsp", "bram")
+        assert used[name] == pytest.approx(amount, rel=0 if exact else 0.1), name
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "blocks"),
+    [
+        (72, 512, 1), (73, 512, 1.5), (108, 512, 1.5), (109, 512, 2), (32, 512, 0.5),
+        (32, 1024, 1), (18, 1024, 0.5), (136, 1024, 4), (8, 64, 0.5), (72, 2048, 4),
+    ],
+)  # fmt: skip
+def test_block_rams(width, depth, blocks):
+    assert block_rams(width, depth) == blocks
+
+
+def test_grows_with_the_configuration():
+    base = AcceleratorConfig()
+    for change in (
+        {"rows": 32},
+        {"lanes": 32},
+        {"drain_lanes": 8},
+        {"ports": 4},
+        {"moving_words": 1024},
+        {"accumulator_depth": 1024},
+    ):
+        used, more = resources(base), resources(base.replace(**change))
+        assert all(getattr(more, name) >= getattr(used, name) for name in ("lut", "dsp", "bram"))
+        assert more.lut + more.bram > used.lut + used.bram, change
+
+
+def test_says_what_does_not_fit():
+    assert resources(AcceleratorConfig()).missing() == []
+    missing = resources(AcceleratorConfig(rows=32, lanes=32)).missing()
+    assert "dsp: 516 are needed, xc7z020 has 220" in missing
+    assert any(line.startswith("DOES NOT FIT. dsp") for line in
+               resources(AcceleratorConfig(rows=32, lanes=32)).table())  # fmt: skip

@@ -1,0 +1,159 @@
+"""What single commands cost, against sums over vectors and beats that are done by hand."""
+
+import pytest
+
+from eftrain_hw import AcceleratorConfig
+from eftrain_hw.array.commands import COMPUTE
+from eftrain_hw.array.compute_engine import ComputeEngine
+from eftrain_hw.buffers.moving import MovingBuffer
+from eftrain_hw.compiler.timing.bus import Bus
+from eftrain_hw.compiler.timing.constants import UPDATE_SPACING, compute_latency
+from eftrain_hw.compiler.timing.engines import compute_cost, drain_cost, load_cost, spread
+from eftrain_hw.dma.commands import DESTINATIONS, LOAD, MODES
+from eftrain_hw.vector.commands import DRAIN
+
+CONFIG = AcceleratorConfig()
+
+
+def load(config=CONFIG, **values):
+    fields = dict.fromkeys(LOAD.fields, 0)
+    ones = "images blocks rows height columns width lane_images lane_rows lane_columns".split()
+    fields |= dict.fromkeys(ones, 1) | {"image_limit": 65535}
+    return load_cost(config, fields | values)
+
+
+def drain(config=CONFIG, **values):
+    fields = dict.fromkeys(DRAIN.fields, 0) | {"blocks": 1, "images": 1, "run": 1}
+    return drain_cost(config, fields | values)
+
+
+@pytest.mark.parametrize("format", ["bfp8", "fp32"])
+@pytest.mark.parametrize("lanes", [4, 8, 16, 32])
+def test_constants_are_those_of_the_gateware(lanes, format):
+    config = AcceleratorConfig(rows=4, lanes=lanes, format=format, drain_lanes=4)
+    engine = ComputeEngine(config, read_latency=MovingBuffer.read_latency)
+    assert compute_latency(config) == engine.latency
+    assert UPDATE_SPACING == engine.update_latency
+
+
+def touched(vectors, size, bus):
+    """Bus beats that vectors of some bytes touch, run by run."""
+    return len({v * size // bus + part for v in vectors for part in range(max(1, size // bus))})
+
+
+@pytest.mark.parametrize("name", ["pynq-z2", "sim-small", "pynq-z2-fp32"])
+@pytest.mark.parametrize("row", [-1, 0, 3])
+@pytest.mark.parametrize("columns", [5, 9, 11])
+def test_load_reads_each_row_inside_the_map(name, row, columns):
+    config = AcceleratorConfig.preset(name)
+    height, width, blocks, first = 7, 9, 3, 37
+    cost = load(
+        config,
+        vector=first,
+        row=row,
+        rows=4,
+        height=height,
+        column=-1 if columns == 11 else 0,
+        columns=columns,
+        width=width,
+        blocks=blocks,
+        block_stride=height * width,
+    )
+    beats = 0
+    rows = [r for r in range(row, row + 4) if 0 <= r < height]
+    inside = min(columns, width)
+    for block in range(blocks):
+        start = first + block * height * width
+        if inside == width:  # rows without a gap are one run
+            runs = [range(start + rows[0] * width, start + (rows[-1] + 1) * width)]
+        else:
+            runs = [range(start + r * width, start + r * width + inside) for r in rows]
+        for run in runs:
+            beats += touched(run, config.vector_bytes, config.bus_bytes)
+            if config.has_exponents:
+                beats += touched(run, 1, config.bus_bytes)
+    assert cost.beats == beats
+    assert cost.fill == blocks * 4 * columns * config.beats_per_vector
+    assert cost.span >= cost.beats
+
+
+def test_bias_is_fp32_without_exponents():
+    cost = load(destination=DESTINATIONS["bias"], columns=4)
+    assert cost.destination == "stationary"
+    assert cost.beats == cost.fill == 4 * 4
+
+
+def test_strips_stop_at_the_last_image():
+    values = {"mode": MODES["strip"], "lane_images": 16, "columns": 8, "width": 8}
+    whole = load(image_limit=16, **values)
+    part = load(image_limit=5, **values)
+    assert part.fill == whole.fill == 16 * 8
+    assert (whole.bursts, part.bursts) == (2 * 16, 2 * 5)
+
+
+def test_spread_over_ports():
+    assert spread([32, 32, 32, 32], 1) == 128
+    assert spread([32], 2) == 64  # one burst goes through one port
+    assert spread([32] * 8, 2) <= 8 * 32 + 32
+
+
+def test_compute_sweeps_are_stretched():
+    fields = dict.fromkeys(COMPUTE.fields, 0) | dict.fromkeys(
+        "m_tiles outer0 outer1 outer2 inner0 inner1 inner2 inner3".split(), 1
+    )
+    cost = compute_cost(CONFIG, fields | {"m_tiles": 2, "outer1": 3, "outer2": 3, "inner3": 28})
+    assert (cost.sweeps, cost.length, cost.stride) == (18, 28, 28)
+    cost = compute_cost(CONFIG, fields | {"inner3": 5})
+    assert (cost.length, cost.stride) == (5, CONFIG.rows)
+    cost = compute_cost(CONFIG.replace(rows=8), fields | {"inner3": 5, "ones": 1})
+    assert (cost.length, cost.stride) == (6, UPDATE_SPACING)
+
+
+def test_drain_writes_every_run():
+    cost = drain(blocks=2, images=3, run=10, vector=3, image_stride=10, block_stride=100)
+    groups = CONFIG.lanes // CONFIG.drain_lanes
+    assert cost.steps == 2 * 3 * 10 * groups
+    exponents = sum(
+        touched(range(3 + b * 100 + n * 10, 13 + b * 100 + n * 10), 1, 16)
+        for b in range(2)
+        for n in range(3)
+    )
+    assert cost.write_beats == 60 + exponents
+    masked = drain(blocks=2, images=3, run=10, image_stride=10, block_stride=100, mask=1)
+    assert masked.mask_beats == 60
+    assert drain(raw=1, run=10).write_beats == 40
+
+
+class TestBus:
+    def test_alone(self):
+        assert Bus().transfer("load", 10, 100, 100) == 110
+        assert Bus().transfer("drain", 10, 25, 100) == 110
+
+    def test_one_side_is_serial(self):
+        bus = Bus()
+        bus.transfer("load", 0, 100, 100)
+        assert bus.transfer("load", 50, 100, 100) == 200
+
+    def test_load_gets_what_the_drain_leaves(self):
+        bus = Bus()
+        bus.transfer("drain", 0, 100, 400)
+        assert bus.transfer("load", 0, 75, 75) == pytest.approx(100)
+
+    def test_nothing_is_moved_for_free(self):
+        bus = Bus()
+        bus.transfer("drain", 0, 1000, 1000)
+        bus.transfer("load", 0, 300, 300)
+        end = bus.transfer("drain", 1000, 1000, 1000)
+        assert end == pytest.approx(2300)
+
+    def test_drain_behind_a_load(self):
+        bus = Bus()
+        bus.transfer("load", 0, 200, 200)
+        assert bus.transfer("drain", 0, 1000, 1000) == pytest.approx(1200)
+
+    def test_mask_waits_behind_a_load(self):
+        bus = Bus()
+        bus.transfer("load", 0, 1000, 1000, mask_rate=0.1)
+        free = Bus().transfer("drain", 0, 400, 800, mask_beats=200)
+        assert free == 800
+        assert bus.transfer("drain", 0, 400, 800, mask_beats=200) > 1000

@@ -1,0 +1,42 @@
+"""The model's cycles and traffic agree with the RTL within 2 % on every pass."""
+
+import pytest
+
+from eftrain_hw import AcceleratorConfig
+from eftrain_hw.compiler.timing import descriptor_time
+from eftrain_hw.runtime.benchmark import Layer, LayerBench
+
+LAYERS = {
+    "3x3": Layer(in_channels=32, out_channels=48, height=14, width=14, kernel=3, padding=1),
+    "stride 2": Layer(
+        in_channels=32, out_channels=32, height=19, width=19, kernel=3, stride=2, padding=1
+    ),
+    "5x5, odd": Layer(
+        in_channels=20, out_channels=33, height=13, width=17, kernel=5, padding=2, batch=3
+    ),
+    "first": Layer(
+        in_channels=3, out_channels=32, height=32, width=32, kernel=3, padding=1, first=True
+    ),
+    "one image": Layer(
+        in_channels=16, out_channels=16, height=28, width=28, kernel=3, padding=1, batch=1
+    ),
+}
+CONFIGS = {
+    "16x16": AcceleratorConfig(),
+    "8x8": AcceleratorConfig.preset("sim-small"),
+}
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_model_agrees_with_rtl(layer, config):
+    layer, config = LAYERS[layer], CONFIGS[config]
+    with LayerBench(layer, config) as bench:
+        for which in layer.passes:
+            report = bench.run(which)
+            time = descriptor_time(config, bench.program.descriptors[which][0])
+            assert time.cycles == pytest.approx(report["rtl_cycles"], rel=0.02), which
+            read_and_written = time.dram_beats * config.bus_bytes
+            assert read_and_written == pytest.approx(report["dram_bytes"], rel=0.02), which
+            assert time.timing.mac_busy == report["mac_busy"], which
