@@ -1,6 +1,7 @@
 """The accelerator: submodules and connections, in data-flow order."""
 
 from amaranth.hdl import (
+    Cat,
     ClockDomain,
     ClockSignal,
     DomainRenamer,
@@ -200,9 +201,12 @@ class Accelerator(wiring.Component):
             csr.count_write_beats.eq(write_beats),
         ]
         busy = {name: part.busy for name, part in parts.items() if hasattr(part, "busy")}
+        busy["compute"] = self._computes(core, compute)
         for name in ("load", "compute", "drain", "vector"):
-            busy[f"{name} command"] = getattr(dispatch, name).valid
-        self._connect_clocks(m, busy, supervisor.core_reset)
+            command = getattr(dispatch, name)
+            busy[f"{name} command"] = command.valid & command.ready
+        deepest = compute.latency + compute.drain_latency
+        self._connect_clocks(m, busy, supervisor.core_reset, deepest)
         self._connect_control(m, csr, supervisor, sequencer, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
@@ -240,11 +244,26 @@ class Accelerator(wiring.Component):
             ]
         return ["sync", *CLOCK_GROUPS]
 
-    def _connect_clocks(self, m, busy, core_reset):
+    @staticmethod
+    def _computes(core, compute):
+        """Whether the array does more than wait for a slot, a bank or a command."""
+        inputs = Cat(
+            compute.moving_full,
+            compute.stationary_full,
+            compute.accumulator_free,
+            compute.command.valid,
+        )
+        before = Signal.like(inputs, name="compute_inputs")
+        core.d.sync += before.eq(inputs)
+        waits = compute.stall_moving | compute.stall_stationary | compute.stall_accumulator
+        return (compute.busy & ~waits) | (inputs != before)
+
+    def _connect_clocks(self, m, busy, core_reset, deepest):
         if not self._gated_clocks:
             return
         for name, (_, users) in CLOCK_GROUPS.items():
             m.submodules[f"{name}_clock"] = group = ClockGroup()
+            assert group.hold > deepest, "positions are on their way when the clock stops"
             needed = [busy[user] for user in users] + [core_reset, ResetSignal("sync")]
             m.d.comb += group.busy.eq(_any(needed))
             m.d.comb += getattr(self, f"active_{name}").eq(group.active)

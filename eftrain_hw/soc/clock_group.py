@@ -47,7 +47,7 @@ class ClockGroup(wiring.Component):
     active : Out(1)
     """
 
-    def __init__(self, *, hold=31):
+    def __init__(self, *, hold=63):
         if not isinstance(hold, int) or isinstance(hold, bool):
             raise TypeError(f"ClockGroup hold must be an int, not {hold!r}")
         if hold < 1:
