@@ -1,23 +1,9 @@
 """Small networks with awkward shapes, shared by the tests and test benches."""
 
 from eftrain_hw import nn
+from eftrain_hw.networks import digits
 
 __all__ = ["NETWORKS"]
-
-
-def digits():
-    """Two convolutions and a classifier for 8x8 scans: the demo's network."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(128, 10),
-        input_shape=(1, 8, 8),
-    )
 
 
 def odd():
