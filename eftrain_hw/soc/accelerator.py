@@ -262,8 +262,7 @@ class Accelerator(wiring.Component):
         if not self._gated_clocks:
             return
         for name, (_, users) in CLOCK_GROUPS.items():
-            m.submodules[f"{name}_clock"] = group = ClockGroup()
-            assert group.hold > deepest, "positions are on their way when the clock stops"
+            m.submodules[f"{name}_clock"] = group = ClockGroup(hold=deepest + 4)
             needed = [busy[user] for user in users] + [core_reset, ResetSignal("sync")]
             m.d.comb += group.busy.eq(_any(needed))
             m.d.comb += getattr(self, f"active_{name}").eq(group.active)

