@@ -200,13 +200,8 @@ class Accelerator(wiring.Component):
             csr.count_read_beats.eq(read_beats),
             csr.count_write_beats.eq(write_beats),
         ]
-        busy = {name: part.busy for name, part in parts.items() if hasattr(part, "busy")}
-        busy["compute"] = self._computes(core, compute)
-        for name in ("load", "compute", "drain", "vector"):
-            command = getattr(dispatch, name)
-            busy[f"{name} command"] = command.valid & command.ready
-        deepest = compute.latency + compute.drain_latency
-        self._connect_clocks(m, busy, supervisor.core_reset, deepest)
+        if self._gated_clocks:
+            self._connect_clocks(m, core, parts, dispatch, supervisor.core_reset)
         self._connect_control(m, csr, supervisor, sequencer, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
@@ -258,11 +253,16 @@ class Accelerator(wiring.Component):
         waits = compute.stall_moving | compute.stall_stationary | compute.stall_accumulator
         return (compute.busy & ~waits) | (inputs != before)
 
-    def _connect_clocks(self, m, busy, core_reset, deepest):
-        if not self._gated_clocks:
-            return
+    def _connect_clocks(self, m, core, parts, dispatch, core_reset):
+        compute = parts["compute"]
+        busy = {name: part.busy for name, part in parts.items() if hasattr(part, "busy")}
+        busy["compute"] = self._computes(core, compute)
+        for name in ("load", "compute", "drain", "vector"):
+            command = getattr(dispatch, name)
+            busy[f"{name} command"] = command.valid & command.ready
+        hold = compute.latency + compute.drain_latency + 4
         for name, (_, users) in CLOCK_GROUPS.items():
-            m.submodules[f"{name}_clock"] = group = ClockGroup(hold=deepest + 4)
+            m.submodules[f"{name}_clock"] = group = ClockGroup(hold=hold)
             needed = [busy[user] for user in users] + [core_reset, ResetSignal("sync")]
             m.d.comb += group.busy.eq(_any(needed))
             m.d.comb += getattr(self, f"active_{name}").eq(group.active)
