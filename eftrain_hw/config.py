@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 __all__ = ["AcceleratorConfig", "PRESETS"]
@@ -13,7 +14,7 @@ _PROTOCOLS = {"axi4": 256, "axi3": 16}  # longest burst, in beats
 
 PRESETS = {
     "pynq-z2": {},
-    "pynq-z2-32x16": {"rows": 32, "drain_lanes": 8},
+    "pynq-z2-32x16": {"rows": 32},
     "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
     "sim-small": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
 }
@@ -49,7 +50,8 @@ class AcceleratorConfig:
     accumulator_depth : int
         Positions of one accumulator bank (there are two); a power of two, at least 32.
     drain_lanes : int
-        Accumulator values read each cycle when a tile is drained; divides rows and lanes.
+        Accumulator values read each cycle when a tile is drained; divides rows and lanes. 0 is the
+        most of 8, 4, 2 and 1 that does.
     bias_depth : int
         Output channels whose biases one ping-pong slot holds.
     descriptor_words : int
@@ -73,7 +75,7 @@ class AcceleratorConfig:
     moving_words: int = 512
     stationary_words: int = 512
     accumulator_depth: int = 512
-    drain_lanes: int = 4
+    drain_lanes: int = 0
     bias_depth: int = 256
     descriptor_words: int = 2048
     pool_words: int = 1024
@@ -123,6 +125,8 @@ class AcceleratorConfig:
                 f"a power of two, {least} to 65536",
                 _power_of_two(value) and least <= value <= 65536,
             )
+        if self.drain_lanes == 0:
+            object.__setattr__(self, "drain_lanes", math.gcd(8, self.rows, self.lanes))
         require(
             "drain_lanes",
             f"a power of two that divides rows ({self.rows}) and lanes ({self.lanes})",

@@ -170,12 +170,14 @@ def _emit(program):
                 emit(forward, passes.pool_forward_descriptor, *arguments)
             continue
         producer[op.y] = "drain"
+        tiling = passes.forward_tiling(config, op, batch, tensors)
         pool = following if isinstance(following, PoolOp) else None
-        if pool is not None and passes.pools_with(config, op, pool, batch, tensors):
+        if pool is not None and passes.pools_with(tiling, pool, tensors):
             riding.append(pool)
         else:
             pool = None
-        emit(forward, passes.forward_descriptor, *arguments, producer[op.x], pool)
+        name = f"{op.name} forward"
+        emit(forward, _forward, name, op, tensors, tiling, producer[op.x], pool)
     for op in reversed(program.ops[:-1]):
         gradient = f"d{op.y}"
         if isinstance(op, PoolOp):
@@ -193,6 +195,12 @@ def _emit(program):
     emit_weight_gradient()
     emit_updates()
     program.descriptors = {"train": _ended(forward + train), "infer": _ended(forward)}
+
+
+def _forward(config, op, tensors, tiling, producer, pool, tag):
+    """FP of a convolution: (descriptor, tiling) like the other passes."""
+    make = passes.forward_descriptor
+    return make(config, op, tensors, tiling, producer, pool, tag), tiling
 
 
 def _ended(descriptors):

@@ -5,7 +5,7 @@ from math import prod
 from . import nn
 from .fold import is_worth_folding
 from .program import ConvOp, LossOp, PoolOp, TensorSpec
-from .tiling import strip_split
+from .tile_strips import strip_split
 
 __all__ = ["lower"]
 

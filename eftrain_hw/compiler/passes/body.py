@@ -150,13 +150,17 @@ class Groups:
         self.last_m_tiles = m_tiles(config, self.last_blocks)
 
 
-def accumulator_flags(body, commands, reduction):
-    """The first command takes operands and a bank, the last one lets them go."""
+def accumulator_flags(body, commands, reduction, *, acquire=True):
+    """The first command takes operands and a bank, the last one lets them go.
+
+    Without `acquire` the bank has been taken by a command before them.
+    """
     moving, stationary = body.moving_inside, body.stationary_inside
     first, last = commands[0], commands[-1]
     first.patch(OR_FIRST, "acquire_moving", moving, 1)
     first.patch(OR_FIRST, "acquire_stationary", stationary, 1)
-    first.patch(OR_FIRST, "acquire_accumulator", reduction, 1)
+    if acquire:
+        first.patch(OR_FIRST, "acquire_accumulator", reduction, 1)
     last.patch(OR_LAST, "release_moving", moving, 1)
     last.patch(OR_LAST, "release_stationary", stationary, 1)
     last.patch(OR_LAST, "release_accumulator", reduction, 1)

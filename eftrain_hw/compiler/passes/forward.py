@@ -3,7 +3,7 @@
 from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...vector.commands import LINE_BYTES
-from .. import tiling as tiles
+from ..tile_output import forward_tilings
 from .body import (
     NO_LIMIT,
     Body,
@@ -15,28 +15,36 @@ from .body import (
     line,
     wait_for,
 )
+from .choose import choose
 from .vector import pool_steps, pool_tile
 
-__all__ = ["forward_descriptor", "pools_with"]
+__all__ = ["forward_descriptor", "forward_tiling", "pools_with"]
 
 
-def pools_with(config, op, pool, batch, tensors):
+def forward_tiling(config, op, batch, tensors):
+    """The tiling of FP."""
+
+    def make(tiling):
+        return forward_descriptor(config, op, tensors, tiling, None, None, 0)
+
+    return choose(config, forward_tilings(config, op, batch), make)
+
+
+def pools_with(tiling, pool, tensors):
     """Whether the pooling behind a convolution can ride on its tiles.
 
     Then it runs beside the tiles that follow. It needs whole images that start on a line.
     """
-    tiling = tiles.tile_forward(config, op, batch)
     steps = pool_steps(pool, tiling.full["image"], tensors)
     return tiling.counts["image"] > 1 and all(size % LINE_BYTES == 0 for size in steps.values())
 
 
-def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
+def forward_descriptor(config, op, tensors, tiling, producer, pool, tag):
     """FP of a convolution: lanes are input channels, rows output channels.
 
     `producer` is the engine that makes x: "drain", "vector", or None for the host; `pool` the
     pooling that rides on the tiles, or None.
     """
-    tiling = tiles.tile_forward(config, op, batch)
     body = Body(tiling)
     kh, kw = op.kernel
     taps = kh * kw
@@ -146,4 +154,4 @@ def forward_descriptor(config, op, batch, tensors, producer, pool, tag):
     drain_tile(body, config, y, group, op.out_shape, op.relu, op.raw)
     if pool is not None:
         pool_tile(body, pool, tensors)
-    return body.descriptor(tag), tiling
+    return body.descriptor(tag)

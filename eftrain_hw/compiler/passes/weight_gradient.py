@@ -4,8 +4,9 @@ from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import OR_FIRST
 from ...vector.commands import DRAIN
-from .. import tiling as tiles
+from ..tile_strips import weight_gradient_tilings
 from .body import Body, Groups, accumulator_flags, exponent_line, line, wait_for
+from .choose import choose
 
 __all__ = ["weight_gradient_descriptor"]
 
@@ -14,8 +15,17 @@ def weight_gradient_descriptor(config, op, batch, tensors, producer, tag):
     """WU of a convolution: lanes are strips of the output plane, rows output channels.
 
     `producer` is the engine that makes dy, "drain" or "vector"; None where BP has waited for it.
+    Returns descriptor and tiling.
     """
-    tiling = tiles.tile_weight_gradient(config, op, batch)
+
+    def make(tiling):
+        return _descriptor(config, op, batch, tensors, tiling, producer, tag)
+
+    tiling = choose(config, weight_gradient_tilings(config, op, batch), make)
+    return make(tiling), tiling
+
+
+def _descriptor(config, op, batch, tensors, tiling, producer, tag):
     body = Body(tiling)
     kh, kw = op.kernel
     sh, sw = op.stride
@@ -185,4 +195,4 @@ def weight_gradient_descriptor(config, op, batch, tensors, producer, tag):
     body.step(drain, "vector", "group", group.step * in_blocks * taps * lanes)
     body.step(drain, "vector", "column", column * taps * lanes)
     body.step(drain, "vector", "tap", tap * kw * lanes)
-    return body.descriptor(tag), tiling
+    return body.descriptor(tag)

@@ -185,8 +185,14 @@ def layer_program(layer, config):
     op, tensors = _lowered(layer, config)
     end = allocate(tensors.values())
     program = Program(config, None, None, None, layer.batch, [op], tensors, logits=None)
+
+    def forward(config, op, batch, tensors, tag):
+        tiling = passes.forward_tiling(config, op, batch, tensors)
+        make = passes.forward_descriptor
+        return make(config, op, tensors, tiling, None, None, tag), tiling
+
     make = {  # nobody else makes what they read, and no pooling follows
-        "fp": lambda *common, tag: passes.forward_descriptor(*common, None, None, tag),
+        "fp": forward,
         "bp": lambda *common, tag: passes.backward_descriptor(*common, None, tag),
         "wu": lambda *common, tag: passes.weight_gradient_descriptor(*common, None, tag),
     }

@@ -1,0 +1,241 @@
+"""Tiles of FP and BP: images x rows x all columns of some output blocks."""
+
+from math import prod
+from typing import NamedTuple
+
+from .tiling import (
+    Tiling,
+    ceil_div,
+    cuts,
+    estimate,
+    m_tiles,
+    ranked,
+    reloads,
+    sweep_cycles,
+    unit_of,
+    vector_cost,
+)
+
+__all__ = ["backward_extent", "backward_phases", "backward_tilings", "forward_tilings"]
+
+LOAD_LATENCY = 120  # cycles from a free slot to data in the array
+DRAIN_GAP = 8  # cycles between the drains of two tiles
+
+
+class _Pass(NamedTuple):
+    """What a search must know of a pass.
+
+    Members
+    -------
+    name : str
+    reduce_blocks, result_blocks : int
+        Channel blocks that are summed over; of the result.
+    height, width : int
+        Of the result.
+    columns : int
+        Columns of the moving operand that a tile loads.
+    rows_in : callable
+        Rows of the moving operand that a number of result rows needs.
+    compute : callable
+        (images, rows, reduce blocks) -> cycles of the array for a tile of one m-tile.
+    row_step : int
+        Tiles begin at multiples of it.
+    stores : int
+        Vectors that cross the bus for one vector of the result: 2 with a mask.
+    """
+
+    name: str
+    reduce_blocks: int
+    result_blocks: int
+    height: int
+    width: int
+    columns: int
+    rows_in: object
+    compute: object
+    row_step: int
+    stores: int
+
+
+def forward_tilings(config, op, batch):
+    """Tilings of FP, the cheapest by their estimates first."""
+    kh, kw = op.kernel
+    out_blocks, height, width = op.out_shape
+
+    def rows_in(rows):
+        return (rows - 1) * op.stride[0] + kh
+
+    def compute(images, rows, in_blocks):
+        return kh * kw * in_blocks * sweep_cycles(config, images * rows * width)
+
+    which = _Pass(
+        "forward",
+        op.in_shape[0],
+        out_blocks,
+        height,
+        width,
+        (width - 1) * op.stride[1] + kw,
+        rows_in,
+        compute,
+        1,
+        1,
+    )
+    bound = batch * height * width * kh * kw * op.in_shape[0] * m_tiles(config, out_blocks)
+    return _tilings(config, op, batch, which, bound)
+
+
+def backward_tilings(config, op, batch):
+    """Tilings of BP: whole periods of the stride, so that every tile has the same phases."""
+    kh, kw = op.kernel
+    sh, sw = op.stride
+    in_blocks, height, width = op.in_shape
+    out_blocks = op.out_shape[0]
+
+    def rows_in(rows):
+        return backward_extent(kh, sh, op.padding[0], rows)[1]
+
+    def phases(rows):
+        """(taps, rows, columns) of each stride phase."""
+        for _, _, row_taps, _, row_count in backward_phases(kh, sh, op.padding[0], rows):
+            for _, _, column_taps, _, column_count in backward_phases(kw, sw, op.padding[1], width):
+                yield row_taps * column_taps, row_count, column_count
+
+    def compute(images, rows, blocks):
+        return sum(
+            max(1, taps * blocks) * sweep_cycles(config, images * row_count * column_count)
+            for taps, row_count, column_count in phases(rows)
+        )
+
+    which = _Pass(
+        "backward",
+        out_blocks,
+        in_blocks,
+        height,
+        width,
+        backward_extent(kw, sw, op.padding[1], width)[1],
+        rows_in,
+        compute,
+        sh,
+        2 if op.mask else 1,
+    )
+    bound = batch * m_tiles(config, in_blocks)
+    bound *= sum(max(1, taps * out_blocks) * rows * columns for taps, rows, columns in phases(height))
+    return _tilings(config, op, batch, which, bound)
+
+
+def backward_phases(kernel, stride, padding, size):
+    """The stride phases of one axis in BP.
+
+    Yields (offset, first tap, taps, first dY index of tap 0, positions) for pixels
+    offset, offset + stride, ..; taps may be 0.
+    """
+    for offset in range(min(stride, size)):
+        first = (offset + padding) % stride
+        taps = ceil_div(kernel - first, stride) if first < kernel else 0
+        yield offset, first, taps, (offset + padding) // stride, ceil_div(size - offset, stride)
+
+
+def backward_extent(kernel, stride, padding, size):
+    """(lowest dY index, number of them) that `size` dX pixels from 0 on need."""
+    low, high = 0, 0
+    for _, _, taps, origin, positions in backward_phases(kernel, stride, padding, size):
+        if taps:
+            low = min(low, origin - taps + 1)
+            high = max(high, origin + positions - 1)
+    return low, high - low + 1
+
+
+def _tilings(config, op, batch, which, bound):
+    """All that fit, the cheapest first.
+
+    Either the stationary operand stays while the batch passes ("group" outermost) or the moving
+    one stays while the groups pass ("group" inside). A tile has several images only where it has
+    whole maps.
+    """
+    found = (
+        _priced(config, op, batch, which, bound, loops, sizes)
+        for sizes in _sizes(config, op, batch, which)
+        for loops in _orders(config, batch, which, sizes)
+    )
+    return ranked(found, f"{op.name} {which.name}")
+
+
+def _sizes(config, op, batch, which):
+    """(rows, images, reduction, group) of the tiles that fit on chip."""
+    _, unit_blocks, _ = unit_of(config)
+    per_block = prod(op.kernel) * config.lanes
+    height, step = which.height, which.row_step
+    for rows in {min(height, ceil_div(size, step) * step) for size in cuts(height)}:
+        plane = which.rows_in(rows) * which.columns
+        for images in cuts(batch) if rows == height else [1]:
+            positions = images * rows * which.width
+            if positions > config.accumulator_depth:
+                continue
+            for reduction in cuts(which.reduce_blocks):
+                if images * reduction * plane > config.moving_elements:
+                    continue
+                for group in cuts(ceil_div(which.result_blocks, unit_blocks)):
+                    blocks = min(group * unit_blocks, which.result_blocks)
+                    if (
+                        blocks * reduction * per_block <= config.stationary_elements
+                        and m_tiles(config, blocks) * positions <= config.accumulator_depth
+                        and blocks * config.lanes <= config.bias_depth
+                    ):
+                        yield rows, images, reduction, group
+
+
+def _orders(config, batch, which, sizes):
+    """The loop orders that differ."""
+    rows, images, _, group = sizes
+    _, unit_blocks, _ = unit_of(config)
+    yield ["group", "image", "row", "reduction"]
+    if group * unit_blocks < which.result_blocks and (rows < which.height or images < batch):
+        yield ["image", "row", "group", "reduction"]
+
+
+def _priced(config, op, batch, which, bound, loops, sizes):
+    rows, images, reduction, group = sizes
+    _, unit_blocks, _ = unit_of(config)
+    tiling = Tiling(loops, bound=bound)
+    tiling.set_loop("group", ceil_div(which.result_blocks, unit_blocks), group)
+    tiling.set_loop("image", batch, images)
+    tiling.set_loop("row", which.height, rows)
+    tiling.set_loop("reduction", which.reduce_blocks, reduction)
+    counts = tiling.counts
+    passes = m_tiles(config, which.result_blocks) * counts["image"] * counts["row"]
+    cycles = passes * which.compute(images, rows, which.reduce_blocks)
+    moving = images * reduction * which.rows_in(rows) * which.columns
+    blocks = min(group * unit_blocks, which.result_blocks)
+    weights = blocks * reduction * prod(op.kernel) * config.lanes
+    loads = reloads(loops, counts, {"image", "row", "reduction"}) * moving
+    loads += reloads(loops, counts, {"group", "reduction"}) * weights
+    vector = vector_cost(config)
+    results = batch * which.result_blocks * which.height * which.width
+    stored = results * which.stores * vector
+    groups = config.lanes // config.drain_lanes
+    last = blocks * images * tiling.last["row"] * which.width
+    drains = counts["group"] * counts["image"] * counts["row"]
+    return estimate(
+        config,
+        tiling,
+        cycles,
+        loads * vector,
+        stored,
+        drain=results * groups + drains * DRAIN_GAP,
+        late=_lateness(config, tiling, cycles, moving * vector, stored),
+        exposed=ceil_div((moving + weights) * vector, config.bus_bytes) + last * groups,
+    )
+
+
+def _lateness(config, tiling, compute, moving, store_bytes):
+    """Cycles that the array waits for `moving` bytes of a tile that stays while the groups pass.
+
+    It is asked for behind the stationary operand of the next tile's first group, which waits for
+    a slot until two groups are left: those hide the load, which shares the bus with the drain.
+    """
+    counts = tiling.counts
+    if tiling.loops[0] == "group" or counts["group"] == 1 or counts["reduction"] > 1:
+        return 0
+    step = compute / tiling.tiles
+    share = min(0.5, store_bytes / config.bus_bytes / compute)
+    wait = moving / config.bus_bytes / (1 - share) - 2 * step + LOAD_LATENCY
+    return max(0, int(wait)) * counts["image"] * counts["row"]
