@@ -51,7 +51,7 @@ class AcceleratorConfig:
         Positions of one accumulator bank (there are two); a power of two, at least 32.
     drain_lanes : int
         Accumulator values read each cycle when a tile is drained; divides rows and lanes. 0 is the
-        most of 8, 4, 2 and 1 that does.
+        most of 8 (fp32: 4, which fill the bus), 4, 2 and 1 that does.
     bias_depth : int
         Output channels whose biases one ping-pong slot holds.
     descriptor_words : int
@@ -126,7 +126,8 @@ class AcceleratorConfig:
                 _power_of_two(value) and least <= value <= 65536,
             )
         if self.drain_lanes == 0:
-            object.__setattr__(self, "drain_lanes", math.gcd(8, self.rows, self.lanes))
+            most = 8 if self.has_exponents else 4
+            object.__setattr__(self, "drain_lanes", math.gcd(most, self.rows, self.lanes))
         require(
             "drain_lanes",
             f"a power of two that divides rows ({self.rows}) and lanes ({self.lanes})",

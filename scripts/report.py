@@ -27,7 +27,7 @@ TOP = "eftrain_accelerator"
 DEVICES = {"xc7z020": {"LUT": 53200, "FF": 106400, "DSP48E1": 220, "BRAM36": 140}}
 # share of the device that a configuration may take; the rest of the LUTs is for the user's logic
 LIMITS = {"LUT": 1.0, "FF": 1.0, "DSP48E1": 1.0, "BRAM36": 1.0}
-DEFAULT_LIMITS = LIMITS | {"LUT": 0.60}
+DEFAULT_LIMITS = LIMITS | {"LUT": 0.62, "BRAM36": 0.9}
 # in data-flow order: module names below the top
 PARTS = {
     "csr, supervisor": (r"csr", r"supervisor"),

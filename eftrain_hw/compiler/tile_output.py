@@ -118,7 +118,7 @@ def backward_tilings(config, op, batch):
         2 if op.mask else 1,
     )
     bound = batch * m_tiles(config, in_blocks)
-    bound *= sum(max(1, taps * out_blocks) * rows * columns for taps, rows, columns in phases(height))
+    bound *= sum(max(1, taps * out_blocks) * rows * count for taps, rows, count in phases(height))
     return _tilings(config, op, batch, which, bound)
 
 

@@ -134,8 +134,10 @@ def strip_split(config, op, batch):
     """(images, row ranges, column ranges) over the lanes for a weight gradient.
 
     The first of `strip_splits` (most images: its strips have the fewest halo pixels), unless its
-    strips are so wide that only tiles of few channels fit, and another one is faster.
+    strips are so wide that only tiles of few channels fit, and another one is faster. Without a
+    halo narrow strips cost nothing, and their first rows are loaded sooner.
     """
+    halo = any(size > step for size, step in zip(op.kernel, op.stride))
     splits = strip_splits(config.lanes, batch, *op.out_shape[1:])
     best, cycles = splits[0], None
     for split in splits:
@@ -143,6 +145,6 @@ def strip_split(config, op, batch):
             tiling = weight_gradient_tilings(config, replace(op, split=split), batch)[0]
         except ValueError:  # not even one tile fits
             continue
-        if cycles is None or tiling.cycles < WORTH * cycles:
+        if cycles is None or tiling.cycles < (WORTH if halo else 1) * cycles:
             best, cycles = split, tiling.cycles
     return best

@@ -30,7 +30,8 @@ class BurstSource(wiring.Component):
     reset: no part of it leaves. All bursts of one request stand together.
 
     The client whose turn it is is chosen a cycle before its request is taken, so that its `ready`
-    comes from few registers. The turn stays where it is while nobody asks.
+    comes from few registers. The turn stays where it is while nobody asks. The `urgent` client
+    comes next whenever it asks: it asks for little, and not for more until that has come.
 
     Latency and cost: 5 cycles from request to burst, 4 for the client that was served last; a
     request a cycle, a burst a cycle.
@@ -39,6 +40,8 @@ class BurstSource(wiring.Component):
     ----------
     config : AcceleratorConfig
     clients : int
+    urgent : int or None
+        Number of a client.
 
     Members
     -------
@@ -56,8 +59,8 @@ class BurstSource(wiring.Component):
         Its byte address, in the same cycle.
     """
 
-    def __init__(self, config, clients):
-        self._config, self._clients = config, clients
+    def __init__(self, config, clients, *, urgent=None):
+        self._config, self._clients, self._urgent = config, clients, urgent
         self._shift = exact_log2(config.bus_bytes)
         self._word_bits = config.address_bits - self._shift
         self._splitter = BurstSplitter(
@@ -94,8 +97,9 @@ class BurstSource(wiring.Component):
 
         # in turn: the first of the clients after the one whose turn it is, else the first of all;
         # the one that is being served may well have another request
-        wanting, later, pick, first, turn, after = (
-            Signal(clients, name=n) for n in ("wanting", "later", "pick", "first", "turn", "after")
+        wanting, later, pick, in_turn, first, turn, after = (
+            Signal(clients, name=n)
+            for n in ("wanting", "later", "pick", "in_turn", "first", "turn", "after")
         )
         open_, asks = Signal(), Signal()
         chosen = Signal(range(max(2, clients)), reset_less=True)  # the number of `turn`
@@ -103,13 +107,17 @@ class BurstSource(wiring.Component):
             wanting.eq(Cat(request.valid for request in self.requests)),
             later.eq(wanting & after),
             pick.eq(Mux(later.any(), later, wanting)),
-            first.eq(Cat(pick[k] & ~pick[:k].any() for k in range(clients))),
+            in_turn.eq(Cat(pick[k] & ~pick[:k].any() for k in range(clients))),
             asks.eq((wanting & turn).any()),
             open_.eq(asked.i.ready & ~self.hold & ~halted),
             asked.i.valid.eq(asks & ~self.hold & ~halted),
             asked.i.payload.client.eq(chosen),
             Cat(request.ready for request in self.requests).eq(turn & open_.replicate(clients)),
         ]
+        m.d.comb += first.eq(in_turn)
+        if self._urgent is not None:
+            with m.If(wanting[self._urgent]):
+                m.d.comb += first.eq(1 << self._urgent)
         with m.If(wanting.any() & (open_ | ~asks)):
             m.d.sync += [
                 turn.eq(first),

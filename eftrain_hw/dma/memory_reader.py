@@ -15,6 +15,7 @@ from .port_credits import PortCredits
 __all__ = ["MemoryReader"]
 
 BURSTS_IN_FLIGHT = 32
+AHEAD_WORDS = 96  # that a port may owe: enough for some 150 cycles of latency
 
 
 class MemoryReader(wiring.Component):
@@ -45,6 +46,8 @@ class MemoryReader(wiring.Component):
     ----------
     config : AcceleratorConfig
     clients : int
+    urgent : int or None
+        Number of a client that is served before the others.
 
     Members
     -------
@@ -67,12 +70,16 @@ class MemoryReader(wiring.Component):
         No client, or bursts shorter than the number of ports.
     """
 
-    def __init__(self, config, clients):
+    def __init__(self, config, clients, *, urgent=None):
         if not isinstance(clients, int) or isinstance(clients, bool):
             raise TypeError(f"MemoryReader clients must be int, not {clients!r}")
         if clients < 1:
             raise ValueError(f"MemoryReader clients must be at least 1, not {clients!r}")
-        self._config, self._clients = config, clients
+        if urgent is not None and not 0 <= urgent < clients:
+            raise ValueError(
+                f"MemoryReader urgent must be a client, 0 to {clients - 1}, not {urgent!r}"
+            )
+        self._config, self._clients, self._urgent = config, clients, urgent
         self._words = burst_words(config)
         super().__init__(
             {
@@ -93,6 +100,12 @@ class MemoryReader(wiring.Component):
         """Bus words that one port's queue holds: four longest bursts, and a block RAM at least."""
         return max(512, 4 * self._words)
 
+    @property
+    def ahead_words(self):
+        """Bus words that one port may owe: enough to hide its latency, and no more, because what
+        is asked for next comes behind them."""
+        return max(2 * self._words, AHEAD_WORDS)
+
     def elaborate(self, platform):
         m = Module()
         clear, idle, drained = Signal(), Signal(), Signal()
@@ -102,9 +115,11 @@ class MemoryReader(wiring.Component):
         m.d.sync += drained.eq(self.abort & idle)
 
         halted, hold = Signal(), Signal()
-        core.submodules.source = source = BurstSource(self._config, self._clients)
+        core.submodules.source = source = BurstSource(
+            self._config, self._clients, urgent=self._urgent
+        )
         core.submodules.credits = credits = PortCredits(
-            ports=self._config.ports, depth=self.queue_words, most=self._words
+            ports=self._config.ports, depth=self.ahead_words, most=self._words
         )
         burst = source.bursts.payload
         entry = data.StructLayout(

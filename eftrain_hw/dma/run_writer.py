@@ -11,7 +11,7 @@ from .run_sizes import RunSizes, check_power_of_two
 
 __all__ = ["RunWriter"]
 
-_RUNS_AHEAD = 8
+_RUNS_AHEAD = 32
 _REQUESTS_AHEAD = 16
 
 
@@ -21,7 +21,7 @@ class RunWriter(wiring.Component):
     Only the bytes of the items are written: strobes mark them in the first and last beat of a run.
     Whole beats collect in a queue and are requested when a run ends or an address is reached that
     is a multiple of half the queue. A run of no items is ignored. Runs may be given ahead of their
-    items (8 fit); items wait for their run.
+    items (32 fit); items wait for their run.
 
         run     address 0x1c, 7 items of 4 bytes            (bus beats of 16 bytes)
         beats   0x10: . . . 0   0x20: 1 2 3 4   0x30: 5 6 . .

@@ -6,13 +6,12 @@ from amaranth.lib.wiring import In, Out
 
 from ..streams.ports import ReadClient
 from .errors import PROGRAM_ERRORS
-from .program_format import HEADER_WORDS, MAGIC, VERSION
+from .program_format import HEADER_WORDS, MAGIC, REQUEST_BEATS, VERSION
 
-__all__ = ["DescriptorFetch", "REQUEST_BEATS", "fetched_descriptor"]
+__all__ = ["DescriptorFetch", "fetched_descriptor"]
 
 LINE_BYTES = 64
 WORD_BYTES = 4
-REQUEST_BEATS = 16  # few, so that loads hardly wait behind a fetch
 
 
 def fetched_descriptor(config):
@@ -38,8 +37,8 @@ class DescriptorFetch(wiring.Component):
     which is free by then: whoever takes a descriptor has finished the one before. Stops after the
     last descriptor and after an error.
 
-    Latency and cost: one request at a time, a bus beat a cycle while data come; about 350 LUT with
-    16-byte beats, half of it the checksum.
+    Latency and cost: the requests follow each other in 2 cycles, a bus beat a cycle while data
+    come; about 370 LUT with 16-byte beats, half of it the checksum.
 
     Parameters
     ----------
@@ -89,7 +88,8 @@ class DescriptorFetch(wiring.Component):
 
         address = Signal(config.address_bits, reset_less=True)
         beats = Signal(range(REQUEST_BEATS + 1), reset_less=True)  # of this request
-        awaited = Signal(range(REQUEST_BEATS + 1), reset_less=True)
+        awaited = Signal(range(half_words // beat_words + 1))
+        unasked = Signal(range(half_words // beat_words + 1), reset_less=True)
         received = Signal(range(half_words // beat_words), reset_less=True)  # beats in the half
         left = Signal(range(half_words + 1), reset_less=True)  # words that are still to come
         header = Signal(reset_less=True)
@@ -114,8 +114,10 @@ class DescriptorFetch(wiring.Component):
         ]
 
         head = header & (received == 0)
+        asks = self.memory.request.valid & self.memory.request.ready
+        m.d.sync += awaited.eq(awaited + Mux(asks, beats, 0) - beat.valid)
         with m.If(beat.valid):
-            m.d.sync += [received.eq(received + 1), awaited.eq(awaited - 1)]
+            m.d.sync += received.eq(received + 1)
             with m.If(head):
                 m.d.sync += [
                     bad_magic.eq(words[0][16:] != MAGIC),
@@ -145,9 +147,16 @@ class DescriptorFetch(wiring.Component):
                     m.next = "REQUEST"
             with m.State("REQUEST"):
                 m.d.comb += self.memory.request.valid.eq(1)
-                m.d.sync += awaited.eq(beats)
                 with m.If(self.memory.request.ready):
-                    m.d.sync += address.eq(address + (beats << beat_shift))
+                    m.d.sync += [
+                        address.eq(address + (beats << beat_shift)),
+                        unasked.eq(unasked - beats),
+                    ]
+                    m.next = "CUT"
+            with m.State("CUT"):
+                m.d.sync += beats.eq(Mux(unasked > REQUEST_BEATS, REQUEST_BEATS, unasked))
+                m.next = "REQUEST"
+                with m.If(header | (unasked == 0)):
                     m.next = "RECEIVE"
             with m.State("RECEIVE"):
                 with m.If(awaited == 0):
@@ -162,18 +171,12 @@ class DescriptorFetch(wiring.Component):
                             Mux(bad_version, code["bad_version"], code["bad_length"]),
                         )
                     ),
-                    beats.eq(
-                        Mux(
-                            left > REQUEST_BEATS * beat_words,
-                            REQUEST_BEATS,
-                            (left + (beat_words - 1)) >> (beat_words.bit_length() - 1),
-                        )
-                    ),
+                    unasked.eq((left + (beat_words - 1)) >> (beat_words.bit_length() - 1)),
                 ]
                 with m.If(bad_magic | bad_version | bad_length):
                     m.next = "OFFER"
                 with m.Elif(left != 0):
-                    m.next = "REQUEST"
+                    m.next = "CUT"
                 with m.Elif(settled):
                     m.d.sync += out.error.eq(Mux(total != 0, code["bad_checksum"], 0))
                     m.next = "OFFER"

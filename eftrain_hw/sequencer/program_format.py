@@ -42,6 +42,7 @@ __all__ = [
     "OR_FIRST",
     "OR_LAST",
     "PATCH_KINDS",
+    "REQUEST_BEATS",
     "Patch",
     "VERSION",
 ]
@@ -54,6 +55,7 @@ FENCE = 1
 ADD, LAST, OR_FIRST, OR_LAST = range(4)
 PATCH_KINDS = {"add": ADD, "last": LAST, "or_first": OR_FIRST, "or_last": OR_LAST}
 LINE_WORDS = 16
+REQUEST_BEATS = 8  # of a fetch: few, so that loads hardly wait, and the ports share the work
 
 
 @dataclass

@@ -169,7 +169,9 @@ class Accelerator(wiring.Component):
         # memory side
         run_readers, run_writers = self._runs(core, parts, drain, vector)
         read_clients = [sequencer.memory, loader.memory, *(r.memory for r in run_readers)]
-        m.submodules.reader = reader = MemoryReader(config, len(read_clients))
+        # the drain's masks first: what it writes waits for them, and the array for the drain
+        urgent = len(read_clients) - len(run_readers)
+        m.submodules.reader = reader = MemoryReader(config, len(read_clients), urgent=urgent)
         m.submodules.writer = writer = MemoryWriter(config, len(run_writers))
         for client, port in zip(read_clients, reader.clients):
             connect(m, client, port)
@@ -271,7 +273,7 @@ class Accelerator(wiring.Component):
         """Run readers and writers between the engines that stream and the memory side."""
         config = self._config
         narrow = config.drain_lanes * config.element_bytes
-        mask = self._add(core, parts, "mask_reader", RunReader(config, narrow))
+        mask = self._add(core, parts, "mask_reader", RunReader(config, narrow, depth=64))
         sizes = (narrow, config.drain_lanes * 4)
         elements = self._add(core, parts, "element_writer", RunWriter(config, sizes, depth=64))
         exponents = self._add(core, parts, "exponent_writer", RunWriter(config, 1))

@@ -96,6 +96,34 @@ class TestProgram:
         assert program_cycles([array(riding=[(4, cost)])]) == pytest.approx(alone + 120)
 
 
+def test_waits_of_compiled_descriptors():
+    """What a descriptor's loads wait for: who makes what it reads; BP has waited for WU."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.Conv2d(8, 8, 3),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 4, 3),
+        nn.Flatten(),
+        nn.Linear(4 * 4 * 4, 3),
+        input_shape=(3, 16, 16),
+    )
+    program = compiled(network)
+    waits = {}
+    for descriptor in program.descriptors["train"]:
+        time = descriptor_time(program.config, descriptor)
+        waits[program.tags[descriptor.tag]] = (time.waits_drain, time.waits_vector)
+    nobody, drain, vector = (False, False), (True, False), (False, True)
+    assert waits["0.Conv2d forward"] == nobody  # the images are the host's
+    assert waits["1.Conv2d forward"] == drain
+    assert waits["3.Conv2d forward"] == vector
+    assert waits["5.Linear forward"] == drain
+    assert waits["5.Linear backward"] == vector  # the loss
+    assert waits["3.Conv2d backward"] == drain
+    assert waits["1.Conv2d backward"] == vector  # the pooling's gradient
+    assert waits["3.Conv2d weight gradient"] == nobody
+    assert waits["0.Conv2d weight gradient"] == drain
+
+
 @pytest.fixture(scope="module")
 def vgg():
     return plan_step(vgg16(), AcceleratorConfig(drain_lanes=8), 16)

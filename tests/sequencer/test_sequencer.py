@@ -158,7 +158,7 @@ def test_skips_a_command_that_is_not_due_in_four_cycles(bench):
 
 
 def test_fetches_ahead_in_small_requests(bench):
-    """The second descriptor is there when the first ends; requests are of 16 beats at most."""
+    """The second descriptor is there when the first ends; requests are of 8 beats at most."""
     drain = BY_NAME["drain"]
     commands = [Command(drain, {}) for _ in range(12)]
     program = padded(Descriptor(0, [2], commands).words())
@@ -168,7 +168,7 @@ def test_fetches_ahead_in_small_requests(bench):
     assert outcome["done"] and len(issued) == 36
     gap = issued[24]["cycle"] - issued[23]["cycle"]
     assert gap <= drain.words + 2 + 20
-    assert max(beats for _, beats in run.requests) == 16
+    assert max(beats for _, beats in run.requests) == 8
 
 
 def test_rejects_two_layouts_of_one_opcode(config):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from ...array.commands import COMPUTE
 from ...dma.commands import LOAD
-from ...sequencer.program_format import HEADER_WORDS
+from ...sequencer.program_format import HEADER_WORDS, REQUEST_BEATS
 from ...vector.commands import DRAIN
 from .bus import Bus
 from .constants import compute_latency, drain_latency
@@ -287,16 +287,13 @@ class _Schedule:
 
 
 def fetch_cycles(config, words, memory):
-    """Cycles to fetch a descriptor while nothing else is read."""
+    """Cycles to fetch a descriptor while nothing else is read: its first line, then the rest."""
     beats = -(-words * 4 // config.bus_bytes)
     line = 64 // config.bus_bytes
     trip = memory.latency + _READ + 4
     cycles = trip + config.ports * line
-    beats -= line
-    while beats > 0:
-        part = min(beats, 16)
-        cycles += trip + config.ports * part
-        beats -= part
+    if beats > line:
+        cycles += trip + beats - line + (config.ports - 1) * REQUEST_BEATS
     return cycles
 
 
