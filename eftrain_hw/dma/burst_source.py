@@ -11,6 +11,8 @@ from .burst_splitter import BurstSplitter
 
 __all__ = ["BurstSource", "burst_words"]
 
+_CROWD = 32  # bus words
+
 
 def burst_words(config):
     """Bus words of the longest burst of one port."""
@@ -31,7 +33,8 @@ class BurstSource(wiring.Component):
 
     The client whose turn it is is chosen a cycle before its request is taken, so that its `ready`
     comes from few registers. The turn stays where it is while nobody asks. The `urgent` client
-    comes next whenever it asks: it asks for little, and not for more until that has come.
+    comes next whenever it asks: it asks for little, and not for more until that has come. For it
+    the others are taken only while few bus words are in here.
 
     Latency and cost: 5 cycles from request to burst, 4 for the client that was served last; a
     request a cycle, a burst a cycle.
@@ -101,7 +104,7 @@ class BurstSource(wiring.Component):
             Signal(clients, name=n)
             for n in ("wanting", "later", "pick", "in_turn", "first", "turn", "after")
         )
-        open_, asks = Signal(), Signal()
+        open_, asks, passes, moves = (Signal(name=n) for n in ("open", "asks", "passes", "moves"))
         chosen = Signal(range(max(2, clients)), reset_less=True)  # the number of `turn`
         m.d.comb += [
             wanting.eq(Cat(request.valid for request in self.requests)),
@@ -110,15 +113,23 @@ class BurstSource(wiring.Component):
             in_turn.eq(Cat(pick[k] & ~pick[:k].any() for k in range(clients))),
             asks.eq((wanting & turn).any()),
             open_.eq(asked.i.ready & ~self.hold & ~halted),
-            asked.i.valid.eq(asks & ~self.hold & ~halted),
+            asked.i.valid.eq(asks & passes & ~self.hold & ~halted),
             asked.i.payload.client.eq(chosen),
-            Cat(request.ready for request in self.requests).eq(turn & open_.replicate(clients)),
+            Cat(request.ready for request in self.requests).eq(
+                turn & (open_ & passes).replicate(clients)
+            ),
+            first.eq(in_turn),
+            passes.eq(1),
+            moves.eq(open_ | ~asks),
         ]
-        m.d.comb += first.eq(in_turn)
         if self._urgent is not None:
+            crowded = self._crowded(m, asked.i, splitter.o)
+            m.d.comb += passes.eq(~crowded | turn[self._urgent])
             with m.If(wanting[self._urgent]):
-                m.d.comb += first.eq(1 << self._urgent)
-        with m.If(wanting.any() & (open_ | ~asks)):
+                m.d.comb += [first.eq(1 << self._urgent), moves.eq(open_ | ~asks | ~passes)]
+            with m.Elif(~passes):
+                m.d.comb += moves.eq(~asks)
+        with m.If(wanting.any() & moves):
             m.d.sync += [
                 turn.eq(first),
                 after.eq(Cat(first[:k].any() for k in range(clients))),
@@ -164,3 +175,16 @@ class BurstSource(wiring.Component):
             ]
         wiring.connect(m, splitter.o, wiring.flipped(self.bursts))
         return m
+
+    @staticmethod
+    def _crowded(m, taken, bursts):
+        """Whether more words are between the clients and the ports than a few bursts hold."""
+        inside, crowded = Signal(11), Signal()
+        following = Signal.like(inside)
+        m.d.comb += following.eq(
+            inside
+            + Mux(taken.valid & taken.ready, taken.payload.beats, 0)
+            - Mux(bursts.valid & bursts.ready, bursts.payload.beats, 0)
+        )
+        m.d.sync += [inside.eq(following), crowded.eq(following[exact_log2(_CROWD):] != 0)]
+        return crowded

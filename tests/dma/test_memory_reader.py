@@ -116,6 +116,43 @@ def test_short_and_long_requests_in_turn_use_both_ports():
     assert long[-1][0] - long[0][0] <= 17 * 30 + 20
 
 
+@pytest.mark.parametrize("urgent", [1, 2])
+def test_urgent_client_comes_next(urgent):
+    """It waits behind what is under way, not behind what other clients have asked for before."""
+    config = AcceleratorConfig()
+    dut = MemoryReader(config, 3, urgent=urgent)
+    memory = AxiMemory(SIZE, base=BASE, latency=40)
+    received, waits, busy = [[] for _ in dut.clients], [], []
+    long = [(BASE + 2048 * k, 128) for k in range(12)]
+    testbenches = []
+    for k, client in enumerate(dut.clients):
+        if k != urgent:
+            testbenches += drive_read_client(client, long, received[k])
+
+    async def ask(ctx):
+        port = dut.clients[urgent]
+        ctx.set(port.data.ready, 1)
+        for k in range(6):
+            ctx.set(port.request.payload, {"address": BASE + 128 * k, "beats": 8})
+            ctx.set(port.request.valid, 1)
+            await ctx.tick().until(port.request.ready)
+            ctx.set(port.request.valid, 0)
+            wait = 0
+            while not ctx.get(port.data.valid):
+                await ctx.tick()
+                wait += 1
+            for _ in range(8):
+                received[urgent].append((0, ctx.get(port.data.payload)))
+                await ctx.tick().until(port.data.valid)
+            waits.append(wait)
+            busy.append(any(len(words) < 12 * 128 for words in received))
+
+    bench(dut, memory, [ask, *testbenches])
+    # what both ports owe, the rest of a request that is being split, and the way there
+    assert busy[0] and max(waits) <= 2 * dut.ahead_words + 128 + 60
+    assert len(received[urgent]) == 48
+
+
 def test_never_asks_for_more_than_its_queues_hold():
     """The client takes nothing for a long time; `rready` is 1 all the same and nothing is lost."""
     config = AcceleratorConfig(ports=1)
@@ -127,7 +164,7 @@ def test_never_asks_for_more_than_its_queues_hold():
     async def later(ctx):
         for _ in range(800):
             await ctx.tick()
-        assert memory.read_beats == dut.queue_words
+        assert memory.read_beats == dut.ahead_words < dut.queue_words
         await collect(ctx)
 
     bench(dut, memory, [ask, later])
@@ -278,6 +315,12 @@ def test_abort_at_any_time(stall):
 def test_rejects_clients(clients, error, message):
     with pytest.raises(error, match=f"^{message}$"):
         MemoryReader(AcceleratorConfig(), clients)
+
+
+def test_rejects_an_urgent_client_that_there_is_not():
+    message = "^MemoryReader urgent must be a client, 0 to 1, not 2$"
+    with pytest.raises(ValueError, match=message):
+        MemoryReader(AcceleratorConfig(), 2, urgent=2)
 
 
 def test_rejects_bursts_shorter_than_a_bus_word():
