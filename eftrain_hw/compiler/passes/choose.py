@@ -6,17 +6,16 @@ __all__ = ["choose"]
 
 SHORTLIST = 20  # tilings that the model looks at,
 LONG, FEW = 1_000_000, 3  # but of passes so long that first loads hardly count
-TRAFFIC = 0.25  # cycles that a beat on the bus is worth: the vector unit works meanwhile,
-HASTE = 0.1  # and in passes that are late anyway
+TRAFFIC = 0.25  # cycles that a beat on the bus is worth: the vector unit works meanwhile
 BEST = 1.005  # times the least, in time and traffic: no need to look further
-GOOD = 1.0295  # times the least: slower than this is not traded for less traffic
+GOOD, LATE = 1.029, 6  # times the least; a cycle beyond that counts so much more
 
 
 def choose(config, tilings, make):
     """The tiling to use: least in time and weighted traffic.
 
-    Traffic weighs little where nothing comes near to the time of an array, or a bus, that never
-    waits; where something does, what is slower than that is out.
+    Time weighs more from some percent above that of an array, or a bus, that never waits: traffic
+    is saved where there is time for it.
 
     Parameters
     ----------
@@ -47,6 +46,9 @@ def choose(config, tilings, make):
         if timed[-1][0] <= BEST * tiling.bound and tiling.dram_bytes <= BEST * leanest:
             break
     least = max(tilings[0].bound, min(beats for _, beats, _ in timed))
-    near = [entry for entry in timed if entry[0] <= GOOD * least]
-    weight = TRAFFIC if near else HASTE
-    return min(near or timed, key=lambda entry: entry[0] + weight * entry[1])[2]
+
+    def cost(entry):
+        cycles, beats, _ = entry
+        return cycles + TRAFFIC * beats + LATE * max(0, cycles - GOOD * least)
+
+    return min(timed, key=cost)[2]
