@@ -50,6 +50,12 @@ def _parser():
     train.add_argument("--json", type=Path, metavar="OUT", help="write history and result here")
     train.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
     train.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
+    train.add_argument(
+        "--trace", type=Path, metavar="OUT", help="write a step's timeline here, for Perfetto"
+    )
+    train.add_argument(
+        "--trace-step", type=int, default=-1, metavar="N", help="from 0 on; default: the last"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar")
 
     verilog = commands.add_parser("verilog", help="write the accelerator's Verilog")
@@ -151,6 +157,7 @@ def _load_network(path):
 def _train(arguments):
     from .compiler import compile_network, nn, optim
     from .runtime import Trainer, load_dataset, open_device
+    from .runtime.timeline import write_trace
 
     config = AcceleratorConfig.load(arguments.config)
     network = _load_network(arguments.network)
@@ -163,6 +170,8 @@ def _train(arguments):
     )
     x, y, x_test, y_test = load_dataset(arguments.data)
     start = time.perf_counter()
+    if arguments.trace and arguments.device == "golden":
+        raise ValueError("--trace needs a device with a clock: --device sim, not golden")
     with open_device(arguments.device, config) as device:
         if arguments.resume:
             trainer = Trainer.load(arguments.resume, device, program)
@@ -174,10 +183,13 @@ def _train(arguments):
             epochs=arguments.epochs,
             validation=(x_test, y_test),
             progress=not arguments.quiet,
+            profile_step=arguments.trace_step if arguments.trace else None,
         )
         result = trainer.evaluate(x_test, y_test)
         if arguments.save:
             trainer.save(arguments.save)
+    if arguments.trace:
+        write_trace(arguments.trace, trainer.profile)
     report = {
         "config": config.to_dict(),
         "build_id": f"{config.build_id:016x}",

@@ -137,7 +137,7 @@ def test_all_lanes_at_once(simulate):
     assert sorted((lane, mark) for lane, mark, _, _ in starts) == [
         (lane, mark) for lane in range(len(LANES)) for mark in range(3)
     ]
-    for lane, mark, cycle, _ in starts:
+    for _, mark, cycle, _ in starts:
         assert 0 <= cycle - (20, 60, 100)[mark] < LATE
     assert {last for _, mark, _, last in starts if mark < 2} == {AT_WORK}  # no fall in between
     assert all(0 <= last - 130 < LATE for _, mark, _, last in starts if mark == 2)
@@ -181,7 +181,7 @@ def test_overflow_keeps_the_first_and_every_cycle(simulate, words):
     )
     assert overflow and not lost and end >= 2497
     assert words - SPARE <= 2 * len(starts) + 1 + sum(map(len, spans)) <= words
-    for lane, mark, cycle, last in starts:
+    for _, mark, cycle, last in starts:
         number = round((cycle - 10) / 40)
         assert mark == number % 16 and number < 12
         assert 0 <= last - (30 + 40 * number) < LATE  # later descriptors do not touch it
