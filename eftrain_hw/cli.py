@@ -69,7 +69,7 @@ def _parser():
     )
     verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
-    _bench_arguments(commands.add_parser("bench", help="cycles of one layer's passes on the RTL"))
+    _bench_arguments(commands.add_parser("bench", help="cycles of a layer or a network on the RTL"))
 
     _plan_arguments(commands.add_parser("plan", help="cycles, traffic and limits, by the model"))
 
@@ -92,12 +92,17 @@ def _bench_arguments(bench):
     for name, what in (("rows", "rows"), ("lanes", "lanes")):
         bench.add_argument(f"--{name}", type=int, metavar="N", help=f"other {what} than --config's")
     bench.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    bench.add_argument(
+        "--network",
+        metavar="NAME|FILE.py",
+        help="a training step instead of a layer: vgg16, cifar, lenet5, digits, or a Python file",
+    )
     bench.add_argument("--layer", default="conv", help="conv or linear (default: %(default)s)")
     for name, what in (
         ("in-channels", "or features of a linear layer"),
         ("out-channels", "or features of a linear layer"),
     ):
-        bench.add_argument(f"--{name}", type=int, required=True, metavar="N", help=what)
+        bench.add_argument(f"--{name}", type=int, metavar="N", help=what)
     for name, default, what in (
         ("height", 32, "of the input map"),
         ("width", None, "of the input map (default: the height)"),
@@ -112,6 +117,9 @@ def _bench_arguments(bench):
     bench.add_argument("--pass", dest="which", default="all", help="fp, bp, wu or all (default)")
     bench.add_argument("--seed", type=int, default=0, metavar="N", help="of the data (default: 0)")
     bench.add_argument("--json", type=Path, metavar="OUT", help="write the result here")
+    bench.add_argument(
+        "--trace", type=Path, metavar="OUT", help="with --network: write its timeline, for Perfetto"
+    )
 
 
 def _plan_arguments(plan):
@@ -152,6 +160,12 @@ def _load_network(path):
             f"--network {path} must define `network`, an nn.Sequential, not {network!r}"
         )
     return network
+
+
+def _named_network(name):
+    from .networks import NETWORKS
+
+    return NETWORKS[name]() if name in NETWORKS else _load_network(name)
 
 
 def _train(arguments):
@@ -227,19 +241,18 @@ def _bench(arguments):
         config = config.replace(**{k: v for k, v in changes.items() if v is not None})
     except ValueError as error:
         raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
-    bench_command(config, arguments)
+    network = arguments.network
+    bench_command(config, arguments, None if network is None else _named_network(network))
 
 
 def _plan(arguments):
     from .compiler.plan import plan_step
     from .compiler.resources import resources
-    from .networks import NETWORKS
 
     config = AcceleratorConfig.load(arguments.config)
     changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
     config = config.replace(**{k: v for k, v in changes.items() if v is not None})
-    named = NETWORKS.get(arguments.network)
-    network = named() if named else _load_network(arguments.network)
+    network = _named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch)
     used = resources(config)
     if arguments.json:

@@ -4,13 +4,14 @@ import json
 
 from ..csr.step_log_format import CAUSES, LANES
 
-__all__ = ["chrome_trace", "profile_table", "time_shares", "write_trace"]
+__all__ = ["chrome_trace", "profile_table", "shares_table", "time_shares", "write_trace"]
 
 _PID = 1
 _HEADS = {
     "mac_busy": "MAC", "hazard": "hazard", "load": "load", "stationary": "station.",
     "drain": "drain", "store": "store", "vector": "vector", "descriptor": "descr.", "rest": "rest",
 }  # fmt: skip
+_HEAD = "".join(f"{_HEADS[name]:>9}" for name in CAUSES)
 
 
 def time_shares(causes):
@@ -21,18 +22,44 @@ def time_shares(causes):
     causes : dict
         Cycles by cause.
     """
+    shares = _percent(causes)
+    return [
+        f"{name:11} {causes.get(name, 0):12,} {shares[name]:6.1f} %  {text}"
+        for name, text in CAUSES.items()
+    ]
+
+
+def shares_table(rows):
+    """Lines of a table with the percentages of several spans of time.
+
+    Parameters
+    ----------
+    rows : dict
+        By name, cycles by cause.
+    """
+    width = max(map(len, rows), default=0)
+    lines = [f"{'':{width}}{_HEAD}"]
+    lines += [f"{name:{width}}{_cells(causes)}" for name, causes in rows.items()]
+    return lines
+
+
+def _percent(causes):
+    """Percentages by cause, with one decimal, that sum to 100.0 (to 0 where there is nothing)."""
     total = sum(causes.values())
     if not total:
-        return []
-    # tenths of a percent, rounded down; the largest remainders are rounded up
+        return dict.fromkeys(CAUSES, 0.0)
+    # tenths, rounded down; the largest remainders are rounded up
     tenths = {name: 1000 * causes.get(name, 0) // total for name in CAUSES}
     order = sorted(CAUSES, key=lambda name: -(1000 * causes.get(name, 0) % total))
     for name in order[: 1000 - sum(tenths.values())]:
         tenths[name] += 1
-    return [
-        f"{name:11} {causes.get(name, 0):12,} {tenths[name] / 10:6.1f} %  {CAUSES[name]}"
-        for name in CAUSES
-    ]
+    return {name: value / 10 for name, value in tenths.items()}
+
+
+def _cells(causes):
+    if not causes:
+        return f"{'-':>9}" * len(CAUSES)
+    return "".join(f"{value:8.1f}%" for value in _percent(causes).values())
 
 
 def profile_table(profile):
@@ -42,16 +69,12 @@ def profile_table(profile):
     that the array gave to it, which sum to those of the step; then the shares of these.
     """
     width = max([len("descriptor"), *(len(each.name) for each in profile.descriptors)])
-    head = "".join(f"{_HEADS[name]:>9}" for name in CAUSES)
-    lines = [f"{'descriptor':{width}} {'start':>11} {'cycles':>11} {'array':>11}{head}"]
+    lines = [f"{'descriptor':{width}} {'start':>11} {'cycles':>11} {'array':>11}{_HEAD}"]
     for each in profile.descriptors:
-        array = each.array_cycles
-        shares = "".join(
-            f"{each.causes.get(name, 0) / array:9.1%}" if array else f"{'-':>9}" for name in CAUSES
-        )
         late = f"  at work: {', '.join(each.unfinished)}" if each.unfinished else ""
         lines.append(
-            f"{each.name:{width}} {each.start:11,} {each.cycles:11,} {array:11,}{shares}{late}"
+            f"{each.name:{width}} {each.start:11,} {each.cycles:11,} {each.array_cycles:11,}"
+            f"{_cells(each.causes)}{late}"
         )
     lines += ["", f"where {profile.cycles:,} cycles went:", *time_shares(profile.causes)]
     if not profile.complete:
