@@ -73,6 +73,7 @@ def decode(words):
     for code, value in words:
         if code < len(LANES):
             mark, last = next(words)
+            assert end is None, "STEP_END is the last but the last sums"
             starts.append((code, mark, value, last))
             if code == COMPUTE:
                 spans.append({})
@@ -162,11 +163,38 @@ def test_short_descriptors_on_the_array(simulate, gap):
         assert gap < LATE
 
 
-def test_third_descriptor_too_soon_is_not_silent(simulate):
-    events = {30 + 2 * k: [("compute", k, 1)] for k in range(4)}
+@pytest.mark.parametrize("cycles", [(30, 32, 34, 36), (30, 38, 40)])
+def test_third_descriptor_too_soon_is_not_silent(simulate, cycles):
+    events = {cycle: [("compute", k, 1)] for k, cycle in enumerate(cycles)}
     starts, spans, _, causes, overflow, lost = simulate_step(simulate, events, 100)
     assert lost and not overflow
     assert sum(sum(span.values()) for span in spans) == len(causes)
+
+
+@pytest.mark.parametrize("after", range(6))
+def test_next_descriptor_right_after_a_fall(simulate, after):
+    """The words of the one before keep its mark."""
+    events = {20: [("load", 1, 1)], 50: [("load", None, 0)]}
+    events.setdefault(50 + after, []).append(("load", 2, 1))
+    starts, *_ = simulate_step(simulate, events, 90)
+    (_, one, _, last), (_, two, start, end) = starts
+    assert (one, two, end) == (1, 2, AT_WORK) and 0 <= start - 50 - after < LATE
+    assert last == AT_WORK if after == 0 else last in (50, AT_WORK)  # no time to say it
+
+
+@pytest.mark.parametrize("before", range(1, 24))
+def test_descriptors_at_the_very_end(simulate, before):
+    """Sums that are yet to be written down when the step ends belong to their descriptors."""
+    cycles = 100
+    events = {cycles - before - 6: [("compute", 1, 1)], cycles - before: [("compute", 2, 1)]}
+    starts, spans, end, causes, *flags = simulate_step(
+        simulate, events, cycles, lambda k: k % 9
+    )
+    assert [mark for _, mark, _, _ in starts] == [1, 2] and flags == [0, 0] and end is not None
+    assert len(spans) == 3 and spans[0] == counts(causes[: cycles - before - 5])
+    total = {k: sum(span.get(k, 0) for span in spans) for k in range(9)}
+    assert total == counts(causes)
+    assert sum(spans[1].values()) >= 6
 
 
 @pytest.mark.parametrize("words", [64, 128])
