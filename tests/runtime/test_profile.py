@@ -7,7 +7,16 @@ import pytest
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
 from eftrain_hw.cli import main
-from eftrain_hw.csr.step_log_format import AT_WORK, CAUSES, CAUSES_AT, LANES, STEP_END
+from eftrain_hw.csr.step_log_format import (
+    AT_WORK,
+    CAUSES,
+    CAUSES_AT,
+    LANES,
+    SPARE,
+    STEP_END,
+    WORDS,
+)
+from eftrain_hw.networks import NETWORKS
 from eftrain_hw.runtime import chrome_trace, profile_table
 from eftrain_hw.runtime.host import Host
 from eftrain_hw.runtime.profile import Span, read_profile
@@ -175,6 +184,24 @@ def test_a_log_that_is_never_done():
     host = Host(lambda address: 1 << 16, None, None)  # log_status.busy
     with pytest.raises(RuntimeError, match="the step has not ended"):
         host.step_log()
+
+
+@pytest.mark.parametrize(("name", "most"), [("cifar", 400), ("vgg16", 909)])
+def test_steps_fit_into_the_log(name, most):
+    """Two words an engine and descriptor, and every cause wherever the array is used."""
+    program = compile_network(
+        NETWORKS[name](),
+        AcceleratorConfig(),
+        batch_size=16,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.1),
+    )
+    words = 1 + len(CAUSES)
+    for descriptor in program.descriptors["train"]:
+        engines = {command.layout.name for command in descriptor.commands}
+        units = {name if name in LANES else "vector" for name in engines}
+        words += 2 * (1 + len(units)) + len(CAUSES) * ("compute" in units)
+    assert words == most <= WORDS - SPARE
 
 
 # -- devices, trainer, command

@@ -155,3 +155,12 @@ def test_soft_reset_keeps_the_log():
     profile = bench.device.profile()
     assert 3000 <= profile.cycles == sum(profile.causes.values())
     assert any(each.unfinished for each in profile.descriptors)
+
+
+def test_clocks_that_stand_still_change_nothing():
+    profiles = []
+    for gated in (False, True):
+        bench = StepBench(NETWORKS["pooled"](), CONFIGS["4x4"], 3, latency=60, gated_clocks=gated)
+        bench.step()
+        profiles.append(bench.device.profile())
+    assert profiles[0] == profiles[1]
