@@ -50,6 +50,12 @@ def _parser():
     train.add_argument("--json", type=Path, metavar="OUT", help="write history and result here")
     train.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
     train.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
+    train.add_argument(
+        "--trace", type=Path, metavar="OUT", help="write a step's timeline here, for Perfetto"
+    )
+    train.add_argument(
+        "--trace-step", type=int, default=-1, metavar="N", help="from 0 on; default: the last"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar")
 
     verilog = commands.add_parser("verilog", help="write the accelerator's Verilog")
@@ -63,7 +69,7 @@ def _parser():
     )
     verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
 
-    _bench_arguments(commands.add_parser("bench", help="cycles of one layer's passes on the RTL"))
+    _bench_arguments(commands.add_parser("bench", help="cycles of a layer or a network on the RTL"))
 
     _plan_arguments(commands.add_parser("plan", help="cycles, traffic and limits, by the model"))
 
@@ -86,12 +92,17 @@ def _bench_arguments(bench):
     for name, what in (("rows", "rows"), ("lanes", "lanes")):
         bench.add_argument(f"--{name}", type=int, metavar="N", help=f"other {what} than --config's")
     bench.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    bench.add_argument(
+        "--network",
+        metavar="NAME|FILE.py",
+        help="a training step instead of a layer: vgg16, cifar, lenet5, digits, or a Python file",
+    )
     bench.add_argument("--layer", default="conv", help="conv or linear (default: %(default)s)")
     for name, what in (
         ("in-channels", "or features of a linear layer"),
         ("out-channels", "or features of a linear layer"),
     ):
-        bench.add_argument(f"--{name}", type=int, required=True, metavar="N", help=what)
+        bench.add_argument(f"--{name}", type=int, metavar="N", help=what)
     for name, default, what in (
         ("height", 32, "of the input map"),
         ("width", None, "of the input map (default: the height)"),
@@ -106,6 +117,9 @@ def _bench_arguments(bench):
     bench.add_argument("--pass", dest="which", default="all", help="fp, bp, wu or all (default)")
     bench.add_argument("--seed", type=int, default=0, metavar="N", help="of the data (default: 0)")
     bench.add_argument("--json", type=Path, metavar="OUT", help="write the result here")
+    bench.add_argument(
+        "--trace", type=Path, metavar="OUT", help="with --network: write its timeline, for Perfetto"
+    )
 
 
 def _plan_arguments(plan):
@@ -148,9 +162,16 @@ def _load_network(path):
     return network
 
 
+def _named_network(name):
+    from .networks import NETWORKS
+
+    return NETWORKS[name]() if name in NETWORKS else _load_network(name)
+
+
 def _train(arguments):
     from .compiler import compile_network, nn, optim
     from .runtime import Trainer, load_dataset, open_device
+    from .runtime.timeline import write_trace
 
     config = AcceleratorConfig.load(arguments.config)
     network = _load_network(arguments.network)
@@ -163,6 +184,8 @@ def _train(arguments):
     )
     x, y, x_test, y_test = load_dataset(arguments.data)
     start = time.perf_counter()
+    if arguments.trace and arguments.device == "golden":
+        raise ValueError("--trace needs a device with a clock: --device sim, not golden")
     with open_device(arguments.device, config) as device:
         if arguments.resume:
             trainer = Trainer.load(arguments.resume, device, program)
@@ -174,10 +197,13 @@ def _train(arguments):
             epochs=arguments.epochs,
             validation=(x_test, y_test),
             progress=not arguments.quiet,
+            profile_step=arguments.trace_step if arguments.trace else None,
         )
         result = trainer.evaluate(x_test, y_test)
         if arguments.save:
             trainer.save(arguments.save)
+    if arguments.trace:
+        write_trace(arguments.trace, trainer.profile)
     report = {
         "config": config.to_dict(),
         "build_id": f"{config.build_id:016x}",
@@ -215,19 +241,18 @@ def _bench(arguments):
         config = config.replace(**{k: v for k, v in changes.items() if v is not None})
     except ValueError as error:
         raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
-    bench_command(config, arguments)
+    network = arguments.network
+    bench_command(config, arguments, None if network is None else _named_network(network))
 
 
 def _plan(arguments):
     from .compiler.plan import plan_step
     from .compiler.resources import resources
-    from .networks import NETWORKS
 
     config = AcceleratorConfig.load(arguments.config)
     changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
     config = config.replace(**{k: v for k, v in changes.items() if v is not None})
-    named = NETWORKS.get(arguments.network)
-    network = named() if named else _load_network(arguments.network)
+    network = _named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch)
     used = resources(config)
     if arguments.json:

@@ -6,7 +6,6 @@ model differ. The RTL is compiled afresh, so that the time that this takes is kn
 
 import argparse
 import json
-import math
 import os
 import runpy
 import sys
@@ -29,7 +28,7 @@ from bench_table import performance_page
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
 from eftrain_hw.networks import cifar_cnn, vgg16
 from eftrain_hw.runtime import load_dataset
-from eftrain_hw.runtime.benchmark import LayerBench, model_cycles
+from eftrain_hw.runtime.benchmark import LayerBench, ideal_cycles, model_cycles
 from eftrain_hw.runtime.simulation import accelerator_verilog
 
 ROOT = Path(__file__).parents[1]
@@ -79,17 +78,6 @@ def step_program(network, config, batch):
         loss=nn.CrossEntropyLoss(),
         optimizer=optim.SGD(lr=0.05, momentum=0.9),
     )
-
-
-def ideal_cycles(program, ops=None):
-    """Multiplications of a step, without padding of channels and lanes, / size of the array."""
-    macs = 0
-    for op in program.ops if ops is None else ops:
-        if hasattr(op, "weight_shape"):
-            passes = 3 if op.input_gradient else 2
-            pixels = math.prod(op.out_shape[1:])
-            macs += passes * program.batch_size * pixels * math.prod(op.weight_shape)
-    return macs / (program.config.rows * program.config.lanes)
 
 
 def bench_step(config, batch):

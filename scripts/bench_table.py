@@ -18,7 +18,7 @@ and last store included, on random data; every byte of memory is compared with t
 - **roofline**: the larger of ideal and the bytes that crossed the memory ports / 16.
 - **RTL**: measured cycles. **utilisation**: ideal / RTL. **of roofline**: roofline / RTL.
 - **model**: cycles that the compiler's analytical model predicts, and by how much they are off.
-- **limit**: why the array waited most, where that is 1 % of the cycles or more.
+- **limit**: why the array waited most, where that is 1 % of the cycles or more; see profiling.md.
 
 Layers are in the middle of a network: the output goes through a ReLU, and BP reads the mask of
 the one before.

@@ -22,6 +22,7 @@ DATA = {
     "sequencer.interpreter",
     "sequencer.opcodes",
     "csr.registers",
+    "csr.step_log_format",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -62,6 +62,9 @@ class ComputeEngine(wiring.Component):
         Drain port, `drain_latency` cycles.
     busy : Out(1)
         1 from the cycle in which a walker takes a command until its last sum can be read.
+    begins : Out(1)
+        Pulse: from the next cycle on, `mac_busy` and stalls are about the command after the one
+        before. At the earliest in the cycle after it was taken.
     mac_busy : Out(1)
         A position is issued in this cycle.
     stall_moving, stall_stationary, stall_accumulator, stall_hazard : Out(1)
@@ -102,6 +105,7 @@ class ComputeEngine(wiring.Component):
                 "accumulator_publish": Out(1),
                 "accumulator": In(AccumulatorRead(config)),
                 "busy": Out(1),
+                "begins": Out(1),
                 "mac_busy": Out(1),
             }
             | {f"stall_{name}": Out(1) for name in _STALLS}
@@ -211,6 +215,7 @@ class ComputeEngine(wiring.Component):
         # status
         m.d.comb += [
             self.busy.eq(rows.busy | positions.busy | moved),
+            self.begins.eq(positions.begins),
             self.mac_busy.eq(positions.valid),
         ]
         m.d.comb += [

@@ -68,6 +68,8 @@ class MovingWalker(wiring.Component):
         Why there is no position in this cycle although a sweep is due; at most one is 1.
     busy : Out(1)
         A command is there, or a sum is yet to come.
+    begins : Out(1)
+        Pulse: from the next cycle on, outputs are about another command.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class MovingWalker(wiring.Component):
                 "ones": Out(1),
                 "zero": Out(1),
                 "busy": Out(1),
+                "begins": Out(1),
             }
             | {f"stall_{name}": Out(1) for name in _STALLS}
         )
@@ -169,7 +172,7 @@ class MovingWalker(wiring.Component):
         for k, name in enumerate(_STALLS):
             stall = getattr(self, f"stall_{name}")
             m.d.sync += stall.eq(first & ~conditions[k] & conditions[:k].all())
-        m.d.sync += self.swap.eq(first)
+        m.d.sync += [self.swap.eq(first), self.begins.eq(begin & sweep["new"])]
 
         ends = self._positions(m, held, sweep, begin, go, at_end)
         self._pulses(m, go & at_end, ends)

@@ -76,6 +76,7 @@ def resources(config):
     """
     parts = {
         "control": Resources(2315, 6035, 0, _descriptor_rams(config)),
+        "step log": Resources(290, 300, 0, block_rams(36, 1024)),
         "memory side": _memory_side(config),
         "loader": _loader(config),
         "moving buffer": _buffer(config, config.moving_words, config.moving_elements),

@@ -6,6 +6,8 @@ Pure Python: the driver on a board imports it.
 
 from dataclasses import dataclass, field
 
+from .step_log_format import CODE_BITS, VALUE_BITS, WORDS
+
 __all__ = [
     "ACCESS",
     "ADDRESS_BITS",
@@ -21,7 +23,7 @@ __all__ = [
 
 ADDRESS_BITS = 12
 ID = int.from_bytes(b"EFTR", "little")
-VERSION = (1, 0)  # a driver needs the same major and at least its own minor
+VERSION = (1, 1)  # a driver needs the same major and at least its own minor
 
 ACCESS = {
     "constant": "fixed when the core is generated",
@@ -209,6 +211,16 @@ REGISTERS = (
     _one("momentum", 0x084, 32, "rw", "momentum of the update, binary32", locked=True),
     _one("inverse_images", 0x088, 32, "rw", "1 / valid images, binary32", locked=True),
     _one("valid_images", 0x08C, 16, "rw", "images of the batch that count", locked=True),
+    _one("log_index", 0x090, (WORDS - 1).bit_length(), "rw",
+         "word of the step log that log_value and log_code show"),
+    _one("log_value", 0x094, VALUE_BITS, "ro", "its value; see docs/profiling.md"),
+    _one("log_code", 0x098, CODE_BITS, "ro", "its code, or the mark of a second word"),
+    Register("log_status", 0x09C, "the step log, kept until the next start", (
+        Field("count", 0, 16, "ro", "words in the log"),
+        Field("busy", 16, 1, "ro", "the step or its last words are being written down"),
+        Field("overflow", 17, 1, "ro", "it was full: only the first descriptors are in it"),
+        Field("lost", 18, 1, "ro", "a descriptor was too short to be written down"),
+    )),
     _one("scratch", 0x0FC, 32, "rw", "no effect; for a test of the bus"),
     *(register
       for k, (name, doc) in enumerate(COUNTERS.items())

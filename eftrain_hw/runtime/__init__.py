@@ -3,17 +3,24 @@
 from .checkpoint import CheckpointError
 from .datasets import DataError, load_dataset
 from .device import Device, DeviceError, StepResult, open_device
+from .profile import DescriptorProfile, Profile, Span
 from .progress import History
+from .timeline import chrome_trace, profile_table
 from .trainer import Trainer
 
 __all__ = [
     "CheckpointError",
     "DataError",
+    "DescriptorProfile",
     "Device",
     "DeviceError",
     "History",
+    "Profile",
+    "Span",
     "StepResult",
     "Trainer",
+    "chrome_trace",
     "load_dataset",
     "open_device",
+    "profile_table",
 ]

@@ -71,6 +71,7 @@ class Device(ABC):
             raise TypeError(f"config must be AcceleratorConfig, not {config!r}")
         self.config = config
         self.program = None
+        self._ran = None
 
     def load_program(self, program):
         """Make `program` the one that `run` runs; all its tensors become zero.
@@ -89,7 +90,7 @@ class Device(ABC):
                 f"program must be compiled for the device's configuration: {field} is"
                 f" {theirs[field]!r} in the program, {ours[field]!r} in the device"
             )
-        self.program = program
+        self.program, self._ran = program, None
         self._load()
 
     def _spec(self, name):
@@ -131,7 +132,32 @@ class Device(ABC):
             raise ValueError(
                 f"valid_images must be 1 to {self.program.batch_size}, not {valid_images!r}"
             )
+        self._ran = name
         return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
+
+    def profile(self):
+        """Where the cycles of the last run went, descriptor by descriptor; also of a failed one.
+
+        Returns
+        -------
+        Profile
+
+        Raises
+        ------
+        ValueError
+            Nothing has run, or the device has no clock.
+        """
+        if self._ran is None:
+            raise ValueError("there is no profile before the first run")
+        descriptors = self.program.descriptors[self._ran]
+        return self._profile([self.program.tags[each.tag] for each in descriptors])
+
+    def _profile(self, names):
+        """See `profile`; the names of the descriptors of what has run."""
+        raise ValueError(
+            f'the device "{self.name}" has no clock, so nothing can be said about cycles;'
+            ' open_device("sim", ..) has one'
+        )
 
     @abstractmethod
     def _load(self):

@@ -153,6 +153,26 @@ class Host:
             tensor=None if address is None else locate(address),
         )
 
+    def step_log(self):
+        """Words of the last step's log, (code, value), and whether nothing is missing.
+
+        Raises
+        ------
+        DeviceError
+            A step is still running.
+        """
+        for _ in range(100):  # its last words are written down after the step's end
+            if not self.read_field("log_status", "busy"):
+                break
+        else:
+            raise DeviceError(0, "busy", "the step has not ended")
+        words = []
+        for index in range(self.read_field("log_status", "count")):
+            self.write("log_index", index)
+            words.append((self.read("log_code"), self.read("log_value")))
+        missing = [self.read_field("log_status", name) for name in ("overflow", "lost")]
+        return words, not any(missing)
+
     def counters(self):
         """The performance counters of the last step."""
         return {name: self.read(f"counter_{name}") for name in COUNTERS}

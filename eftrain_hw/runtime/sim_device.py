@@ -5,6 +5,7 @@ import time
 
 from .device import DeviceError, MemoryDevice
 from .host import Host
+from .profile import read_profile
 
 __all__ = ["SimDevice"]
 
@@ -156,6 +157,16 @@ class SimDevice(MemoryDevice):
             tags=self.program.tags,
             locate=lambda address: self._tensor_at(address - self._memory_base),
             limit=limit,
+        )
+
+    def _profile(self, names):
+        words, complete = self.host.step_log()
+        return read_profile(
+            words,
+            cycles=self.host.read("counter_cycles"),
+            names=names,
+            clock_hz=self.host.read("clock_hz"),
+            complete=complete,
         )
 
     def _write(self, offset, data):

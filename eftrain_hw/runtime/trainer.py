@@ -43,6 +43,8 @@ class Trainer:
     epoch : int
         Epochs that are complete.
     history : History
+    profile : Profile or None
+        Of the last step that `fit` was told to profile.
     """
 
     def __init__(self, program, device, seed=0):
@@ -51,7 +53,7 @@ class Trainer:
         self.program, self.device, self.seed = program, device, seed
         self.learning_rate, self.momentum = program.optimizer.lr, program.optimizer.momentum
         self.epoch, self._batch = 0, 0
-        self.history = History()
+        self.history, self.profile = History(), None
         self._layers = {op.key: op for op in program.ops if hasattr(op, "weight_shape")}
         device.load_program(program)
         self.load_state_dict(self._initial_state())
@@ -117,7 +119,9 @@ class Trainer:
 
     # -- training and inference
 
-    def fit(self, x, y, epochs=1, *, validation=None, schedule=None, progress=True):
+    def fit(
+        self, x, y, epochs=1, *, validation=None, schedule=None, progress=True, profile_step=None
+    ):
         """Train for some epochs; each image is used once an epoch, in an order drawn anew.
 
         The last batch of an epoch may be partial: its missing images count for nothing. A run that
@@ -136,6 +140,8 @@ class Trainer:
             schedule(epoch) is the learning rate of an epoch, counted from 0; None leaves it.
         progress : bool
             Show a progress bar (where tqdm is installed).
+        profile_step : int or None
+            The step of this call whose profile to keep in `profile`: 0 the first, -1 the last.
 
         Returns
         -------
@@ -149,20 +155,25 @@ class Trainer:
             validation = self._checked("validation ", *validation)
         batches = -(-len(x) // self.program.batch_size)
         last = self.epoch + epochs
+        steps = epochs * batches - self._batch
+        if profile_step is not None:
+            profile_step = _checked_step(profile_step, steps) + len(self.history.steps)
         with progress_bar(epochs * batches, progress) as bar, DeferredInterrupt() as interrupt:
             while self.epoch < last:
                 if schedule is not None:
                     self.learning_rate = float(schedule(self.epoch))
-                self._fit_epoch(x, y, batches, validation, bar, interrupt)
+                self._fit_epoch(x, y, batches, validation, bar, interrupt, profile_step)
         return self.history
 
-    def _fit_epoch(self, x, y, batches, validation, bar, interrupt):
+    def _fit_epoch(self, x, y, batches, validation, bar, interrupt, profile_step):
         size = self.program.batch_size
         order = np.random.default_rng([self.seed, self.epoch]).permutation(len(x))
         losses, correct, images, cycles = 0.0, 0, 0, 0
         while self._batch < batches:
             chosen = order[self._batch * size : (self._batch + 1) * size]
             loss, logits, step = self._step(x[chosen], y[chosen])
+            if profile_step == len(self.history.steps):
+                self.profile = self.device.profile()
             self._batch += 1
             self.history.steps.append(
                 {"epoch": self.epoch, "loss": loss, "cycles": step.cycles, **step.counters}
@@ -299,6 +310,15 @@ class Trainer:
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])
         trainer.momentum = float.fromhex(metadata["momentum"])
         return trainer
+
+
+def _checked_step(step, steps):
+    """A step as an index of `steps` steps, counted from the first."""
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise TypeError(f"profile_step must be an integer, not {step!r}")
+    if not -steps <= step < steps:
+        raise ValueError(f"profile_step must be {-steps} to {steps - 1}, not {step}")
+    return step % steps
 
 
 def _difference(network, program):

@@ -54,6 +54,8 @@ class Issuer(wiring.Component):
         Of the command that is handed over.
     mark : Out(MARK_BITS)
         That of the word that is being issued.
+    fenced : Out(1)
+        The next command's fence waits.
     quiet : Out(1)
         Nothing is on its way, and the engines have been idle for `SETTLE` cycles.
     sent : Out(1)
@@ -81,6 +83,7 @@ class Issuer(wiring.Component):
                 "engines_busy": In(1),
                 "descriptor": In(MARK_BITS),
                 "mark": Out(MARK_BITS),
+                "fenced": Out(1),
                 "quiet": Out(1),
                 "sent": Out(1),
                 "moving": Out(1),
@@ -154,6 +157,7 @@ class Issuer(wiring.Component):
                 m.d.comb += [opcode.eq(opcodes[k]), end.eq(ends[k]), fence.eq(fences[k])]
                 m.d.comb += mark.eq(marks[k])
         blocked = fence & (position == 0) & ((settled != SETTLE) | sending)
+        m.d.comb += self.fenced.eq(blocked & full.bit_select(half, 1))
         with m.If(~sending | taken):
             m.d.sync += valid.eq(0)
             with m.If(full.bit_select(half, 1) & ~blocked):

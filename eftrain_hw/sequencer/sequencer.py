@@ -1,6 +1,6 @@
 """Runs layer programs: loops, conditions and patches over the commands of every descriptor."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -72,6 +72,13 @@ class Sequencer(wiring.Component):
     descriptor_tag, descriptor_index : Out(32)
     command_sent, descriptor_finished : Out(1)
         Pulses for the counters.
+    begins : Out(1)
+        Pulse: a descriptor is here, and `own_mark` its mark.
+    own_mark : Out(MARK_BITS)
+    reading : Out(1)
+        A descriptor's commands are being issued.
+    waits : Out(1)
+        The program's end or a fence waits for the engines.
     progress : Out(1)
         Pulse for the watchdog: a word was issued or a descriptor finished.
 
@@ -104,6 +111,10 @@ class Sequencer(wiring.Component):
                 "descriptor_index": Out(32),
                 "command_sent": Out(1),
                 "descriptor_finished": Out(1),
+                "begins": Out(1),
+                "own_mark": Out(MARK_BITS),
+                "reading": Out(1),
+                "waits": Out(1),
                 "progress": Out(1),
                 **issue_ports(self._layouts),
             }
@@ -172,6 +183,8 @@ class Sequencer(wiring.Component):
             self.descriptor_tag.eq(Mux(own, tag, names.tag)),
             self.descriptor_index.eq(Mux(own, index, names.index)),
             self.command_sent.eq(issuer.sent),
+            self.begins.eq(noted),
+            self.own_mark.eq(index),
             self.progress.eq(issuer.moving | self.descriptor_finished),
             loops.count.eq(word),
             loops.select.eq(loop),
@@ -224,7 +237,12 @@ class Sequencer(wiring.Component):
                 leave_command()
 
         with m.FSM(name="run") as fsm:
-            m.d.comb += [self.busy.eq(~fsm.ongoing("WAIT"))]
+            resting = [fsm.ongoing(state) for state in ("WAIT", "TAKE", "AWAIT_ENGINES", "HALT")]
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("WAIT")),
+                self.reading.eq(~Cat(resting).any()),
+                self.waits.eq(fsm.ongoing("AWAIT_ENGINES") | issuer.fenced),
+            ]
             with m.State("WAIT"):
                 with m.If(self.start):
                     m.d.sync += [tag.eq(0), index.eq(0), own.eq(1)]

@@ -20,6 +20,7 @@ from ..buffers.weight_reuse import WeightReuseBuffer
 from ..config import AcceleratorConfig
 from ..csr.csr_block import Csr
 from ..csr.registers import ADDRESS_BITS
+from ..csr.step_log import StepLog
 from ..dma.axi import Axi, AxiLite, connect_channels
 from ..dma.loader import Loader
 from ..dma.memory_reader import MemoryReader
@@ -32,8 +33,9 @@ from ..streams.connect import connect_streams
 from ..vector.drain import Drain
 from ..vector.ports import read_item_bytes, write_item_bytes
 from ..vector.vector_unit import VectorUnit
+from .array_cause import ArrayCause
 from .clock_group import CLOCK_GROUPS, ClockGroup
-from .dispatch import Dispatch
+from .dispatch import ENGINES, Dispatch
 from .supervisor import Supervisor
 
 __all__ = ["Accelerator"]
@@ -130,9 +132,7 @@ class Accelerator(wiring.Component):
         # commands: sequencer -> engines
         for name in issue_ports(sequencer.layouts):
             connect_streams(core, getattr(sequencer, name), getattr(dispatch, name))
-        for name, engine in (
-            ("load", loader), ("compute", compute), ("drain", drain), ("vector", vector)
-        ):  # fmt: skip
+        for name, engine in zip(ENGINES, (loader, compute, drain, vector)):
             connect_streams(core, getattr(dispatch, name), engine.command)
         core.d.comb += [
             dispatch.mark.eq(sequencer.mark),
@@ -219,7 +219,55 @@ class Accelerator(wiring.Component):
         for name in ("moving", "stationary", "accumulator", "hazard"):
             event = getattr(csr, f"count_stall_{name}")
             m.d.comb += event.eq(getattr(compute, f"stall_{name}"))
+        self._connect_log(m, core, csr, supervisor, sequencer, dispatch, parts)
         return m
+
+    @staticmethod
+    def _connect_log(m, core, csr, supervisor, sequencer, dispatch, parts):
+        """Who works on what, and what the array's cycles go to."""
+        loader, compute, drain = (parts[name] for name in ("loader", "compute", "drain"))
+        core.submodules.cause = cause = ArrayCause()
+        m.submodules.log = log = StepLog()
+        items = (drain.element_items, drain.exponent_items)
+        core.d.comb += [
+            cause.mac_busy.eq(compute.mac_busy),
+            cause.offered.eq(dispatch.compute.valid),
+            cause.load_busy.eq(loader.busy),
+            cause.drain_busy.eq(dispatch.drain_busy),
+            cause.vector_busy.eq(dispatch.vector_busy),
+            cause.writers_hold.eq(_any(item.valid & ~item.ready for item in items)),
+            cause.held.eq(dispatch.held),
+            cause.full.eq(dispatch.full),
+            cause.waits.eq(sequencer.waits),
+        ]
+        for name in ("moving", "stationary", "accumulator", "hazard"):
+            core.d.comb += getattr(cause, f"stall_{name}").eq(getattr(compute, f"stall_{name}"))
+        for name in ENGINES:
+            command = getattr(dispatch, name)
+            begins = compute.begins if name == "compute" else command.valid & command.ready
+            m.d.comb += [
+                getattr(log, f"begin_{name}").eq(begins),
+                getattr(log, f"mark_{name}").eq(getattr(dispatch, f"{name}_mark")),
+            ]
+        m.d.comb += [
+            log.clear.eq(supervisor.counters_clear),
+            log.counting.eq(supervisor.counting),
+            log.cause.eq(cause.cause),
+            log.begin_sequencer.eq(sequencer.begins),
+            log.mark_sequencer.eq(sequencer.own_mark),
+            log.busy_sequencer.eq(sequencer.reading),
+            log.busy_load.eq(loader.busy),
+            log.busy_compute.eq(compute.busy),
+            log.busy_drain.eq(dispatch.drain_busy),
+            log.busy_vector.eq(dispatch.vector_busy),
+            log.index.eq(csr.log_index),
+            csr.log_value.eq(log.value),
+            csr.log_code.eq(log.code),
+            csr.log_status_count.eq(log.count),
+            csr.log_status_busy.eq(log.busy),
+            csr.log_status_overflow.eq(log.overflow),
+            csr.log_status_lost.eq(log.lost),
+        ]
 
     def _add(self, core, parts, name, part):
         """Put a part into the core, in the clock domain of its group."""

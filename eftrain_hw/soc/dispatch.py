@@ -1,6 +1,6 @@
 """Commands on their way from the sequencer to the engines."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +17,9 @@ from ..vector.commands import DRAIN
 from ..vector.vector_unit import COMMANDS as VECTOR_COMMANDS
 from ..vector.vector_unit import vector_command
 
-__all__ = ["Dispatch"]
+__all__ = ["Dispatch", "ENGINES"]
+
+ENGINES = ("load", "compute", "drain", "vector")
 
 
 class Dispatch(wiring.Component):
@@ -47,8 +49,15 @@ class Dispatch(wiring.Component):
     restart : In(1)
         A program starts.
     load, compute, drain, vector : Out(streams of commands)
+    load_mark, compute_mark, drain_mark, vector_mark : Out(MARK_BITS)
+        The descriptor of the command that is offered to the engine; compute: of the one that it
+        took last.
     drain_busy, vector_busy : In(1)
         Including their run writers.
+    held : Out(2)
+        A load waits for what the drain, the vector unit has yet to write.
+    full : Out(3)
+        The sequencer has a word for the load engine, the drain, the vector unit, and no room.
     started : Out(MARK_BITS)
         The descriptor whose dependent load or vector command started last.
     busy : Out(1)
@@ -72,6 +81,9 @@ class Dispatch(wiring.Component):
                 "compute": Out(stream.Signature(COMPUTE.struct)),
                 "drain": Out(stream.Signature(DRAIN.struct)),
                 "vector": Out(stream.Signature(vector_command())),
+                **{f"{name}_mark": Out(MARK_BITS) for name in ENGINES},
+                "held": Out(2),
+                "full": Out(3),
                 "drain_busy": In(1),
                 "vector_busy": In(1),
                 "started": Out(MARK_BITS),
@@ -86,8 +98,8 @@ class Dispatch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.load_receiver = load = CommandReceiver(LOAD, tag_bits=self._tag_bits)
-        m.submodules.compute_receiver = compute = CommandReceiver(COMPUTE)
-        m.submodules.drain_receiver = drain = CommandReceiver(DRAIN)
+        m.submodules.compute_receiver = compute = CommandReceiver(COMPUTE, tag_bits=MARK_BITS)
+        m.submodules.drain_receiver = drain = CommandReceiver(DRAIN, tag_bits=MARK_BITS)
         m.submodules.drain_count = drains = CommandCount()
         m.submodules.vector_count = vectors = CommandCount()
         m.submodules.load_gate = load_gate = CommandGate(LOAD.struct, 2)
@@ -138,10 +150,24 @@ class Dispatch(wiring.Component):
         connect_streams(m, vector_gate.o, wiring.flipped(self.vector))
 
         # where the engines are
+        m.d.comb += [
+            compute.tag.eq(self.mark),
+            drain.tag.eq(self.mark),
+            self.load_mark.eq(load.command_tag[len(tickets) :]),
+            self.drain_mark.eq(drain.command_tag),
+            self.vector_mark.eq(vector.command_tag),
+        ]
+        with m.If(self.compute.valid & self.compute.ready):
+            m.d.sync += self.compute_mark.eq(compute.command_tag)
+        ports = (load.words, drain.words, queue.i)
+        m.d.sync += [
+            self.held.eq(Mux(load_gate.i.valid, load_gate.behind, 0)),
+            self.full.eq(Cat(port.valid & ~port.ready for port in ports)),
+        ]
         with m.If(self.load.valid & self.load.ready & load_gate.waits.any()):
-            m.d.sync += self.started.eq(load.command_tag[len(tickets) :])
+            m.d.sync += self.started.eq(self.load_mark)
         with m.If(self.vector.valid & self.vector.ready):
-            m.d.sync += self.started.eq(vector.command_tag)
+            m.d.sync += self.started.eq(self.vector_mark)
         with m.If(self.restart):
             m.d.sync += self.started.eq(0)
         receivers = (load, compute, drain, vector)

@@ -141,6 +141,8 @@ class CommandGate(wiring.Component):
         The tickets of `i`; what each engine has finished.
     hold : In(1)
         Lets nothing pass.
+    behind : Out(engines)
+        Those that `i` waits for and that are not there yet; of no meaning without `i.valid`.
     busy : Out(1)
         A command may pass.
 
@@ -164,6 +166,7 @@ class CommandGate(wiring.Component):
                 "finished": In(engines * TICKET_BITS),
                 "hold": In(1),
                 "o": Out(stream.Signature(shape)),
+                "behind": Out(engines),
                 "busy": Out(1),
             }
         )
@@ -174,7 +177,7 @@ class CommandGate(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        behind = Signal(self._engines)
+        behind = self.behind
         for k in range(self._engines):
             compare, good = reached(
                 self.finished.word_select(k, TICKET_BITS),

@@ -194,15 +194,17 @@ class Bench:
             for side, size in sizes.items()
         }
         self.model = Model(reference, config, self.slots)
+        self.ends = [0]  # positions up to each command
         for command in commands:
             self.model.run(command)
+            self.ends.append(self.model.positions)
         self.dut = ComputeEngine(config, read_latency=read_latency, checks=True)
         self.controllers = {
             "moving": SlotController(ahead=False),
             "stationary": SlotController(ahead=False),
             "accumulator": SlotController(ahead=True),
         }
-        self.issued, self.stalls, self.taken = [], [], []
+        self.issued, self.stalls, self.taken, self.begun = [], [], [], []
         self.drained = 0
 
     def run(self):
@@ -327,9 +329,10 @@ class Bench:
     async def watch(self, ctx):
         dut = self.dut
         reasons = [dut.stall_moving, dut.stall_stationary, dut.stall_accumulator, dut.stall_hazard]
-        sampled = [dut.mac_busy, dut.busy, dut.command.valid & dut.command.ready, *reasons]
+        takes = dut.command.valid & dut.command.ready
+        sampled = [dut.mac_busy, dut.busy, takes, dut.begins, *reasons]
         cycle = 0
-        async for _, _, mac, busy, take, *stalls in ctx.tick().sample(*sampled):
+        async for _, _, mac, busy, take, begins, *stalls in ctx.tick().sample(*sampled):
             assert cycle < CYCLE_LIMIT
             if mac:
                 assert busy and not any(stalls)
@@ -337,6 +340,10 @@ class Bench:
             if take:
                 assert busy
                 self.taken.append(cycle)
+            if begins:  # after the last position of the one before, a cycle after it was taken
+                taken = self.taken[len(self.begun)]
+                assert taken < cycle
+                self.begun.append(len(self.issued))
             assert sum(stalls) <= 1
             self.stalls.append(stalls)
             cycle += 1
@@ -345,6 +352,7 @@ class Bench:
 def check(bench):
     assert len(bench.taken) == len(bench.commands)
     assert len(bench.issued) == bench.model.positions
+    assert bench.begun == bench.ends[:-1]
     assert bench.drained == len(bench.model.published)
     return bench
 

@@ -32,7 +32,7 @@ def test_random_accesses(master, simulate, stall):
     dut = Csr(CONFIG)
     rng = random.Random(int(stall * 10))
     port = master(dut.axil, stall=stall, seed=int(stall * 10))
-    holes = [0x038, 0x0A0, 0x0F8, 0x200, 0xFFC, COUNTER_BASE + 8 * len(COUNTERS)]
+    holes = [0x038, 0x0A0, 0x0EC, 0x0F8, 0x200, 0xFFC, COUNTER_BASE + 8 * len(COUNTERS)]
     by_address = {register.address: register for register in PLAIN}
 
     async def bench(ctx):

@@ -51,6 +51,8 @@ class Bench:
                     left -= 1
                     if left == 0:
                         self.ends[current] = cycle
+                if name == "compute" and current is not None:  # of the one that was taken
+                    assert ctx.get(self.dut.compute_mark) == current % 16
                 if not left and ctx.get(port.valid):
                     payload = ctx.get(port.payload.words if name == "vector" else port.payload)
                     if name == "vector":
@@ -59,6 +61,8 @@ class Bench:
                         current = UPDATE.unpack(words)[FIELD[UPDATE]]
                     else:
                         current = getattr(payload, FIELD[layout])
+                    if name != "compute":
+                        assert ctx.get(getattr(self.dut, f"{name}_mark")) == current % 16
                     self.order[name].append(current)
                     self.starts[current] = cycle
                     left = self.slow.get(current) or self.rng.randint(self.least, self.work)
@@ -159,6 +163,45 @@ def test_started_names_the_descriptor_of_what_waited_last():
     simulator.add_testbench(wait)
     simulator.run()
     assert (3, 2) in seen and (1, 0) in seen and (1, 2) not in seen
+
+
+def seen_values(program, signal, slow=0, cycles=1200, **options):
+    """Values of an output of Dispatch while the engines carry out a program."""
+    bench = Bench(program, **options)
+    bench.slow[0] = slow
+    seen = []
+
+    async def watch(ctx):
+        for _ in range(cycles):
+            await ctx.tick()
+            seen.append(ctx.get(getattr(bench.dut, signal)))
+
+    simulator = Simulator(bench.dut)
+    simulator.add_clock(1e-8)
+    for name in ENGINE.values():
+        simulator.add_testbench(bench.engine(name), background=True)
+    simulator.add_testbench(bench.issue, background=True)
+    simulator.add_testbench(watch)
+    simulator.run()
+    return seen
+
+
+@pytest.mark.parametrize(("layout", "value"), [(DRAIN, 1), (UPDATE, 2)])
+def test_held_says_for_whom_a_load_waits(layout, value):
+    load = {"wait_drain": layout is DRAIN, "wait_vector": layout is UPDATE}
+    seen = seen_values([(layout, {}), (LOAD, load)], "held", work=200, least=100)
+    assert set(seen) == {0, value} and 60 < seen.count(value) < 200
+    assert seen[-1] == 0
+    assert set(seen_values([(layout, {}), (LOAD, {})], "held", work=200, least=100)) == {0}
+
+
+@pytest.mark.parametrize(("layout", "bit"), [(LOAD, 0), (DRAIN, 1), (UPDATE, 2)])
+def test_full_says_who_holds_up_the_sequencer(layout, bit):
+    """The first command takes long; the compute engine is not in the mask."""
+    seen = seen_values([(layout, {})] * 12, "full", slow=500, work=3)
+    assert set(seen) == {0, 1 << bit} and seen[-1] == 0
+    assert 100 < seen.count(1 << bit) < 600
+    assert set(seen_values([(COMPUTE, {})] * 12, "full", slow=500, work=3)) == {0}
 
 
 def test_bad_queue():

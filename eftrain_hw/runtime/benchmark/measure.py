@@ -10,7 +10,7 @@ from ...golden.weight_gradient import conv_backward_weight
 from ..device import open_device
 from .layer import PASSES, layer_program
 
-__all__ = ["BYTES_PER_CYCLE", "LayerBench", "model_cycles"]
+__all__ = ["BYTES_PER_CYCLE", "LayerBench", "memory_bytes", "model_cycles"]
 
 BYTES_PER_CYCLE = 16  # of the simulated memory, reads and writes together
 _UNTOUCHED = 0xA5  # what results hold before a pass
@@ -24,6 +24,11 @@ def model_cycles(program, name):
         return None
     times = [descriptor_time(program.config, each) for each in program.descriptors[name]]
     return round(times[0].cycles if len(times) == 1 else program_cycles(times))
+
+
+def memory_bytes(config, counters):
+    """Bytes that crossed the memory ports."""
+    return config.port_bytes * (counters["read_beats"] + counters["write_beats"])
 
 
 class LayerBench:
@@ -126,7 +131,8 @@ class LayerBench:
             ideal_cycles (MACs / array size), roofline_cycles (the larger of that and dram_bytes /
             16), dram_bytes (what crossed the ports, by the hardware's counters), rtl_cycles (start
             to interrupt), model_cycles (None without a model), utilisation (ideal / RTL cycles),
-            stalls (cycles of the array, by cause), bit_exact, and what was run.
+            mac_busy and stalls (cycles of the array by cause, which sum to rtl_cycles),
+            bit_exact, and what was run.
         """
         if which not in self.layer.passes:
             known = ", ".join(self.layer.passes)
@@ -163,7 +169,8 @@ class LayerBench:
     def _report(self, which, result, seconds, bit_exact):
         layer, config, counters = self.layer, self.config, result.counters
         ideal = layer.macs / (config.rows * config.lanes)
-        dram_bytes = config.port_bytes * (counters["read_beats"] + counters["write_beats"])
+        dram_bytes = memory_bytes(config, counters)
+        causes = self._device.profile().causes
         return {
             "layer": str(layer),
             "pass": which,
@@ -178,12 +185,8 @@ class LayerBench:
             "roofline_cycles": max(ideal, dram_bytes / BYTES_PER_CYCLE),
             "dram_bytes": dram_bytes,
             "utilisation": ideal / result.cycles,
-            "mac_busy": counters["mac_busy"],
-            "stalls": {
-                name.removeprefix("stall_"): value
-                for name, value in counters.items()
-                if name.startswith("stall_")
-            },
+            "mac_busy": causes.pop("mac_busy"),
+            "stalls": causes,
             "bit_exact": bool(bit_exact),
             "tiles": self._tiles(which),
             "simulation_seconds": seconds,
