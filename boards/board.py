@@ -52,6 +52,7 @@ class Board(ABC):
 
     def check(self, config):
         """ValueError where the board cannot carry a configuration, whatever its size."""
+        return None
 
     def predict(self, config):
         """`eftrain_hw.compiler.resources.Resources` that a configuration will need."""

@@ -12,9 +12,10 @@ _FORMATS = {"bfp8": 1, "fp32": 4}  # element bytes
 _PROTOCOLS = {"axi4": 256, "axi3": 16}  # longest burst, in beats
 
 PRESETS = {
-    "pynq-z2": {},
-    "pynq-z2-32x16": {"rows": 32, "drain_lanes": 8},
-    "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
+    # the memory ports of a Zynq-7000 are AXI3
+    "pynq-z2": {"axi": "axi3"},
+    "pynq-z2-32x16": {"rows": 32, "drain_lanes": 8, "axi": "axi3"},
+    "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},
     "sim-small": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
 }
 

@@ -83,15 +83,17 @@ def write(file, content):
     os.replace(partial, file)
 
 
-def run(command, directory, log, *, environment=None):
+def run(command, directory, log, *, name=None, environment=None):
     """Run a tool with its output in `directory`/`log`; returns the output.
+
+    `name` is what an error calls it: the program, unless told otherwise.
 
     Raises
     ------
     BuildError
         It cannot be started or ends with another status than 0.
     """
-    path, program = Path(directory) / log, command[0]
+    path, program = Path(directory) / log, name or command[0]
     with path.open("w", encoding="utf-8") as file:
         try:
             done = subprocess.run(
