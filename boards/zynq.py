@@ -37,8 +37,8 @@ class ZynqBoard(Board):
         return _with_lights(ZynqTop(config))
 
     def make_platform(self, toolchain):
-        # whatever turns it into a bitstream: Amaranth's own description of the pins is Vivado's
-        return self.platform()(toolchain="Vivado" if toolchain == "vivado" else "Xray")
+        # Verilog and constraints are the same for every tool chain
+        return self.platform()(toolchain="Vivado")
 
 
 def _with_lights(top):

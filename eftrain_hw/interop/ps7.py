@@ -1,8 +1,7 @@
 """The processing system of a Zynq-7000: clock, reset, control port, memory ports, interrupt."""
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, Const, Instance, Module, Signal
+from amaranth.hdl import Cat, Const, Instance, Module, Signal
 from amaranth.lib import wiring
-from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from ..dma.axi import Axi
@@ -31,9 +30,15 @@ class PsPorts(wiring.Signature):
     ----------
     ports : int
         Memory ports: 1, 2 or 4.
+    clock : bool
+        Whether the processing system makes the clock of all its ports; otherwise it is `sync`.
 
     Members
     -------
+    clk : Out(1)
+        With `clock`: on a global clock net.
+    rst : Out(1)
+        With `clock`: not synchronous to anything.
     control : Out(AxiControl)
         AXI3 master, 12-bit IDs.
     memory0, memory1, .. : In(Axi(32, "axi3"))
@@ -41,24 +46,25 @@ class PsPorts(wiring.Signature):
         Level.
     """
 
-    def __init__(self, ports):
+    def __init__(self, ports, *, clock=False):
         if ports not in HP_PORTS:
             raise ValueError(f"memory ports of a Zynq-7000 must be 1, 2 or 4, not {ports!r}")
         super().__init__(
             {
+                **({"clk": Out(1), "rst": Out(1)} if clock else {}),
                 "control": Out(AxiControl(id_bits=ID_BITS)),
                 **{f"memory{k}": In(Axi(32, "axi3")) for k in range(ports)},
                 "irq": In(1),
             }
         )
-        self.ports = ports
+        self.ports, self.clock = ports, clock
 
 
 class Ps7(wiring.Component):
-    """The primitive PS7 with the ports of `PsPorts`; makes the clock domain `sync` of FCLK0.
+    """The primitive PS7 with the ports of `PsPorts`, clock included.
 
-    FCLK0 passes a global clock buffer; the reset is FCLK_RESET0_N, released with the clock. FCLK0
-    must be set to `clock_hz` by the host: a bitstream does not. Control: M_AXI_GP0. Memory:
+    The clock is FCLK0 behind a global clock buffer, the reset FCLK_RESET0_N. FCLK0 must be set to
+    `clock_hz` by the host: a bitstream does not. Control: M_AXI_GP0. Memory:
     `HP_PORTS`, 64 bits wide; IDs are 0, so data return in order. Interrupt: IRQ_F2P[0]. Its two
     issuing-capability inputs are 0, so the PS's registers say how much each port keeps in flight.
 
@@ -75,16 +81,15 @@ class Ps7(wiring.Component):
 
     def __init__(self, ports, *, clock_hz):
         self._ports, self._clock_hz = ports, clock_hz
-        super().__init__(PsPorts(ports))
+        super().__init__(PsPorts(ports, clock=True))
 
     def elaborate(self, platform):
         m = Module()
         fclk, resetn = Signal(4), Signal(4)
         fclk0 = Signal()
         m.d.comb += fclk0.eq(fclk[0])
-        m.domains.sync = ClockDomain()
-        m.submodules.clock = Instance("BUFG", i_I=fclk0, o_O=ClockSignal())
-        m.submodules.reset = ResetSynchronizer(~resetn[0], domain="sync")
+        m.submodules.clock = Instance("BUFG", i_I=fclk0, o_O=self.clk)
+        m.d.comb += self.rst.eq(~resetn[0])
         if platform is not None:
             platform.add_clock_constraint(fclk0, self._clock_hz)
 
@@ -98,7 +103,7 @@ class Ps7(wiring.Component):
 
     def _control(self):
         axi, port = self.control, "MAXIGP0"
-        pins = {f"i_{port}ACLK": ClockSignal(), f"o_{port}WLAST": axi.wlast}
+        pins = {f"i_{port}ACLK": self.clk, f"o_{port}WLAST": axi.wlast}
         for channel in ("AW", "AR"):
             for name in ("ID", "ADDR", "LEN", "BURST", "VALID"):
                 pins[f"o_{port}{channel}{name}"] = getattr(axi, (channel + name).lower())
@@ -115,7 +120,7 @@ class Ps7(wiring.Component):
 
     def _memory(self, axi, port):
         identity = Const(0, MEMORY_ID_BITS)
-        pins = {f"i_{port}ACLK": ClockSignal(), f"i_{port}WID": identity}
+        pins = {f"i_{port}ACLK": self.clk, f"i_{port}WID": identity}
         pins |= {f"i_{port}{side}ISSUECAP1EN": Const(0, 1) for side in ("RD", "WR")}
         for channel in ("AW", "AR"):
             pins[f"i_{port}{channel}ID"] = identity

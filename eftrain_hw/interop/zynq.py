@@ -1,7 +1,8 @@
 """The accelerator behind the processing system of a Zynq."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import Out, connect
 
 from ..config import AcceleratorConfig
@@ -32,7 +33,8 @@ class ZynqTop(wiring.Component):
     config : AcceleratorConfig
         AXI3, 32-bit addresses.
     ps : wiring.Component or None
-        Has the signature `PsPorts(config.ports)` and is what the PS does; None: the primitive.
+        Its signature is `PsPorts(config.ports)`, it does what the PS does; None: the primitive.
+        Where it makes a clock, that becomes `sync` here, and its reset is released with it.
     primitives : str
         "xilinx7" or "portable", as `Accelerator`.
     light_bits : int
@@ -55,9 +57,11 @@ class ZynqTop(wiring.Component):
         self.check(config)
         if ps is None:
             ps = Ps7(config.ports, clock_hz=config.clock_hz)
-        elif ps.signature != PsPorts(config.ports):
-            raise TypeError(f"ZynqTop ps must have the signature PsPorts({config.ports}),"
-                            f" not {ps.signature!r}")  # fmt: skip
+        signature = getattr(ps, "signature", None)
+        if not isinstance(signature, PsPorts) or signature.ports != config.ports:
+            raise TypeError(
+                f"ZynqTop ps must be a component with PsPorts({config.ports}), not {ps!r}"
+            )
         self._config, self._ps = config, ps
         self._primitives, self._light_bits = primitives, light_bits
         super().__init__({"lights": Out(len(LIGHTS))})
@@ -80,6 +84,10 @@ class ZynqTop(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.ps = ps = self._ps
+        if ps.signature.clock:
+            m.domains.sync = ClockDomain()
+            m.d.comb += ClockSignal().eq(ps.clk)
+            m.submodules.reset = ResetSynchronizer(ps.rst)
         m.submodules.control = control = AxiToLite(
             ps.control.signature, address_bits=ADDRESS_BITS, aperture=APERTURE_BITS
         )
