@@ -10,6 +10,7 @@ from eftrain_hw.csr.registers import REGISTERS
 from eftrain_hw.interop.ps7 import CONTROL_BASE
 
 from .bench_accelerator import BASE, CONFIG, OPTIONS, Device
+from .bus import cycles
 from .processing_system import ProcessingSystem
 
 OKAY, SLVERR, DECERR = 0, 2, 3
@@ -41,10 +42,11 @@ async def training_step_equals_golden(dut, case):
     board = Board(dut, name, batch=batch, seed=case, pause=pause)
     await board.begin(valid)
     identity, _ = await board.ps.read(ADDRESS["id"], 2)
-    seen = set()
+    seen, over = set(), False
 
     async def look():
-        while True:
+        while not over:
+            await cycles(dut, board.rng.randint(1, 40))
             data, responses = await board.ps.read(ADDRESS["id"], 2)
             assert data == identity and responses == [OKAY, OKAY]
             seen.add((await board.ps.read(ADDRESS["status"]))[0][0])
@@ -53,7 +55,8 @@ async def training_step_equals_golden(dut, case):
     for _ in range(2):
         result = await board.step()
         assert result.counters["descriptors"] == len(board.program.descriptors["train"])
-    looking.cancel()
+    over = True
+    await looking
     assert len(seen) > 1, "the status never changed"
     assert all(port.reads and port.writes for port in board.ps.memory), "a port is not used"
     beats = sum(n for port in board.ps.memory for _, n in port.reads)
@@ -72,10 +75,10 @@ async def what_the_registers_refuse_is_refused(dut):
         data, responses = await board.ps.read(CONTROL_BASE + beyond, 4)
         assert data == [0] * 4 and responses == [DECERR] * 4
         assert await board.ps.write(CONTROL_BASE + beyond, *range(4)) == DECERR
-    window = [BASE + 64, 0, BASE + 4096, 0]
-    first = ADDRESS["window_base_low"] if "window_base_low" in ADDRESS else ADDRESS["window_base"]
-    assert await board.ps.write(first, window[0]) == OKAY
-    assert (await board.ps.read(first))[0] == [window[0]]
+    window = ADDRESS["window_base_low"]
+    pattern = [0x1234_5678, 0, 0x2345_6789, 0]
+    assert await board.ps.write(window, *pattern) == OKAY, "four registers in one burst"
+    assert await board.ps.read(window, 4) == (pattern, [OKAY] * 4)
     await board.set_window(BASE, BASE + board.program.memory_bytes)
     await board.step()
 
@@ -95,8 +98,7 @@ async def lights_show_what_happens(dut):
             shown[1] |= ~value & 15
 
     cocotb.start_soon(watch())
-    for _ in range(600):
-        await RisingEdge(dut.clk)
+    await cycles(dut, 600)
     assert shown == [1, 15], "only the first light blinks while nothing happens"
     await bridge(board.host.set_window)(BASE, BASE + board.program.memory_bytes)
     await board.step()
@@ -112,8 +114,7 @@ async def soft_reset_with_bursts_in_flight(dut):
     for _ in range(3):
         await bridge(board.host.write)("program_address", BASE + board.program.addresses["train"])
         await bridge(board.host.write)("control", board.host._bits("control", start=1))
-        for _ in range(rng.randint(50, 2000)):
-            await RisingEdge(dut.clk)
+        await cycles(dut, rng.randint(50, 2000))
         await bridge(board.host.soft_reset)()
     board.refill()
     await board.step()

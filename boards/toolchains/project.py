@@ -71,7 +71,7 @@ def make_project(board, config, top, directory):
         ),
     }
     constraints = plan.files[f"{NAME}.xdc"]
-    files[f"{NAME}.xdc"] = constraints
+    files[f"{NAME}.xdc"] = vivado_scripts.constraints(constraints)
     files[f"{NAME}_openxc7.xdc"] = openxc7_scripts.constraints(constraints)
     files[f"{NAME}.tcl"] = plan.files[f"{NAME}.tcl"]
     directory.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,15 @@
 
 import re
 
-__all__ = ["TIMING", "arguments", "overrides", "parse_timing", "parse_utilisation", "shell"]
+__all__ = [
+    "TIMING",
+    "arguments",
+    "constraints",
+    "overrides",
+    "parse_timing",
+    "parse_utilisation",
+    "shell",
+]
 
 TIMING = "timing.txt"
 """What the build script writes after routing: `name value` lines."""
@@ -58,6 +66,14 @@ def arguments(name):
 def overrides(name):
     """For `platform.prepare`: the check between routing and the bitstream."""
     return {"script_before_bitstream": _CHECK.format(name=name, timing=TIMING)}
+
+
+def constraints(amaranth):
+    """Amaranth's constraints, with the clock on the PS7's pin: it has a name that nothing merges.
+
+    Amaranth names the net behind it, which is an alias of another.
+    """
+    return re.sub(r"\[get_nets \"(\S+)/fclk0\"\]", r"[get_pins {\1/ps7/FCLKCLK[0]}]", amaranth)
 
 
 def shell(name):
