@@ -16,6 +16,7 @@ BOARDS = {
     "pynq-z2": "pynq_z2",
     "pynq-z1": "pynq_z1",
     "arty-z7-20": "arty_z7_20",
+    "zcu102": "zcu102",
 }
 """Module of each board, in the order in which they are listed; it defines `BOARD`."""
 

@@ -1,6 +1,7 @@
 """The command `eftrain`."""
 
 import argparse
+import importlib
 import json
 import runpy
 import sys
@@ -258,18 +259,24 @@ def _plan(arguments):
         print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
 
 
-def _bitstream(arguments):
-    from boards.build import bitstream_command
+def _boards_module(name):
+    """A module of `boards`, which needs what a board itself has not."""
+    try:
+        return importlib.import_module(f"boards.{name}")
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"boards need the package {error.name}, which is missing here") from None
 
-    bitstream_command(arguments)
+
+def _bitstream(arguments):
+    _boards_module("build").bitstream_command(arguments)
 
 
 def _info(arguments):
     if arguments.boards:
-        from boards.listing import boards_table, boards_values
-
-        values = boards_values()
-        print(json.dumps(values, indent=1) if arguments.json else "\n".join(boards_table(values)))
+        listing = _boards_module("listing")
+        values = listing.boards_values()
+        lines = listing.boards_table(values)
+        print(json.dumps(values, indent=1) if arguments.json else "\n".join(lines))
         return
     config = AcceleratorConfig.load(arguments.config)
     if arguments.json:

@@ -7,13 +7,16 @@ from cocotb.task import bridge
 from cocotb.triggers import RisingEdge
 
 from eftrain_hw.csr.registers import REGISTERS
-from eftrain_hw.interop.ps7 import CONTROL_BASE
+from eftrain_hw.interop.ps7 import ZYNQ_7000
+from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE
 
 from .bench_accelerator import BASE, CONFIG, OPTIONS, Device
 from .bus import cycles
 from .processing_system import ProcessingSystem
 
 OKAY, SLVERR, DECERR = 0, 2, 3
+FAMILY = {"axi3": ZYNQ_7000, "axi4": ZYNQ_ULTRASCALE}[CONFIG.axi]
+CONTROL_BASE = FAMILY.control_base
 ADDRESS = {register.name: CONTROL_BASE + register.address for register in REGISTERS}
 
 
@@ -22,7 +25,7 @@ class Board(Device):
 
     def attach(self):
         self.ps = ProcessingSystem(
-            self.dut, self.image, ports=CONFIG.ports, pause=self.pause, rng=self.rng
+            self.dut, self.image, config=CONFIG, pause=self.pause, rng=self.rng
         )
 
     async def _read(self, offset):
@@ -71,7 +74,7 @@ async def what_the_registers_refuse_is_refused(dut):
     _, responses = await board.ps.read(CONTROL_BASE + 0xFF8, 2)
     assert responses == [DECERR, DECERR]
     assert await board.ps.write(ADDRESS["id"], 1) == SLVERR
-    for beyond in (0x1000, 0x10_0000, 0x3FFF_F000):
+    for beyond in (0x1000, 0x10_0000, (1 << FAMILY.aperture_bits) - 0x1000):
         data, responses = await board.ps.read(CONTROL_BASE + beyond, 4)
         assert data == [0] * 4 and responses == [DECERR] * 4
         assert await board.ps.write(CONTROL_BASE + beyond, *range(4)) == DECERR

@@ -1,4 +1,4 @@
-"""A Zynq-7000's processing system for cocotb: an AXI3 master for registers, AXI3 memory ports."""
+"""A Zynq's processing system for cocotb: a master for registers, memory ports; AXI3 or AXI4."""
 
 import random
 from collections import deque
@@ -9,7 +9,8 @@ from cocotb.triggers import Lock, RisingEdge
 __all__ = ["MemoryPort", "ProcessingSystem"]
 
 _OUTSTANDING = 8  # bursts in each direction that a port of the PS takes ahead
-_DATA_AHEAD = 128  # beats that its queue of write data holds
+_DATA_AHEAD = {"axi3": 128, "axi4": 512}  # beats that its queue of write data holds
+_LONGEST = {"axi3": 16, "axi4": 256}
 
 
 class MemoryPort:
@@ -23,8 +24,9 @@ class MemoryPort:
     reads, writes : list of (address, beats)
     """
 
-    def __init__(self, dut, name, image, *, pause, rng):
+    def __init__(self, dut, name, image, *, protocol, pause, rng):
         self.dut, self.image, self.pause = dut, image, pause
+        self.protocol = protocol
         self.rng = random.Random(rng.random())
         self.reads, self.writes = [], []
         self._pins = {}
@@ -47,7 +49,8 @@ class MemoryPort:
         address, beats = self._get(f"{channel}addr"), self._get(f"{channel}len") + 1
         about = {name: self._get(channel + name) for name in ("size", "burst", "lock", "cache")}
         assert about == {"size": 3, "burst": 1, "lock": 0, "cache": 3}, about
-        assert beats <= 16 and address % 4096 + 8 * beats <= 4096, (hex(address), beats)
+        assert beats <= _LONGEST[self.protocol], beats
+        assert address % 4096 + 8 * beats <= 4096, (hex(address), beats)
         return address, beats, self._get(f"{channel}id")
 
     async def _serve_reads(self):
@@ -83,6 +86,7 @@ class MemoryPort:
         edge, bursts, beats_in, answers = RisingEdge(self.dut.clk), deque(), deque(), deque()
         awvalid, wvalid = self._pin("awvalid"), self._pin("wvalid")
         bvalid, bready = self._pin("bvalid"), self._pin("bready")
+        write_data = ("wdata", "wstrb", "wlast") + ("wid",) * (self.protocol == "axi3")
         bvalid.value = takes_address = takes_data = offered = 0
         while True:
             self._pin("awready").value, self._pin("wready").value = takes_address, takes_data
@@ -92,7 +96,7 @@ class MemoryPort:
                 self.writes.append((address, beats))
                 bursts.append((address, beats, identity))
             if takes_data and wvalid.value:
-                beats_in.append([self._get(name) for name in ("wdata", "wstrb", "wlast", "wid")])
+                beats_in.append([self._get(name) for name in write_data])
             if bursts and len(beats_in) >= bursts[0][1]:
                 address, beats, identity = bursts.popleft()
                 self._store(address, [beats_in.popleft() for _ in range(beats)], identity)
@@ -104,11 +108,11 @@ class MemoryPort:
                 offered = True
             bvalid.value = offered
             takes_address = len(bursts) + len(answers) < _OUTSTANDING and self._go()
-            takes_data = len(beats_in) < _DATA_AHEAD and self._go()
+            takes_data = len(beats_in) < _DATA_AHEAD[self.protocol] and self._go()
 
     def _store(self, address, beats, identity):
-        for number, (data, strobe, last, wid) in enumerate(beats):
-            assert wid == identity and last == (number == len(beats) - 1)
+        for number, (data, strobe, last, *wid) in enumerate(beats):
+            assert wid in ([], [identity]) and last == (number == len(beats) - 1)
             for k in range(8):
                 if strobe >> k & 1:
                     at = address + 8 * number + k
@@ -121,9 +125,9 @@ class ProcessingSystem:
     Parameters
     ----------
     dut : cocotb handle
-        With ports `control`, `memory0`, .. as `eftrain_hw.interop.ps7.PsPorts`.
+        With ports `control`, `memory0`, .. as `eftrain_hw.interop.processing_system.PsPorts`.
     image : sim.bus.Image
-    ports : int
+    config : AcceleratorConfig
     pause : float
         Probability that a channel pauses in a cycle.
     rng : random.Random
@@ -133,10 +137,11 @@ class ProcessingSystem:
     memory : list of MemoryPort
     """
 
-    def __init__(self, dut, image, *, ports, pause=0.0, rng=random):
+    def __init__(self, dut, image, *, config, pause=0.0, rng=random):
         self.dut, self.pause, self.rng = dut, pause, random.Random(rng.random())
         self.memory = [
-            MemoryPort(dut, f"memory{k}", image, pause=pause, rng=rng) for k in range(ports)
+            MemoryPort(dut, f"memory{k}", image, protocol=config.axi, pause=pause, rng=rng)
+            for k in range(config.ports)
         ]
         self._locks = {"r": Lock(), "w": Lock()}
 

@@ -7,13 +7,28 @@ from eftrain_hw.config import AcceleratorConfig
 from .runner import simulate
 from .zynq_design import ZynqDesign
 
-CONFIG = AcceleratorConfig.preset("sim-small").replace(
-    axi="axi3", drain_lanes=2, pool_words=256, loss_words=64
+SMALL = AcceleratorConfig.preset("sim-small").replace(
+    drain_lanes=2, pool_words=256, loss_words=64, axi="axi3"
 )
-STEPS = [("strided", 3, 2, 0.0), ("pooled", 2, 2, 0.4), ("perceptron", 9, 7, 0.8)]
+# configuration, bus address of the memory, (network, batch, valid images, pauses)
+CASES = {
+    "zynq-7000": (
+        SMALL,
+        0x1000_0FC0,
+        [("strided", 3, 2, 0.0), ("pooled", 2, 2, 0.4), ("perceptron", 9, 7, 0.8)],
+    ),
+    "zynq-ultrascale": (
+        SMALL.replace(rows=4, lanes=4, axi="axi4", ports=4, max_burst_beats=64, address_bits=36),
+        0x8_2000_0A40,
+        [("pooled", 2, 2, 0.3)],
+    ),
+}
 
 
 @pytest.mark.rtl
-def test_zynq():
-    simulate("zynq", lambda: ZynqDesign(CONFIG), "sim.bench_zynq", config=CONFIG,
-             base=0x1000_0FC0, steps=STEPS)
+@pytest.mark.parametrize("name", CASES)
+def test_zynq(name):
+    config, base, steps = CASES[name]
+    simulate(
+        name, lambda: ZynqDesign(config), "sim.bench_zynq", config=config, base=base, steps=steps
+    )

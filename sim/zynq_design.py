@@ -2,11 +2,11 @@
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect, flipped
+from amaranth.lib.wiring import Out, connect, flipped
 
-from eftrain_hw.dma.axi import Axi
-from eftrain_hw.interop.axi_control import AxiControl
-from eftrain_hw.interop.ps7 import PsPorts
+from eftrain_hw.interop.processing_system import PsPorts
+from eftrain_hw.interop.ps7 import ZYNQ_7000
+from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE
 from eftrain_hw.interop.zynq import LIGHTS, ZynqTop
 
 from .checker import watch
@@ -17,9 +17,9 @@ __all__ = ["ZynqDesign"]
 class _Outside(wiring.Component):
     """Stands for the primitive: its ports are those of a design's outside."""
 
-    def __init__(self, outside, ports):
+    def __init__(self, outside, signature):
         self._outside = outside
-        super().__init__(PsPorts(ports))
+        super().__init__(signature)
 
     def elaborate(self, platform):
         m = Module()
@@ -37,6 +37,7 @@ class ZynqDesign(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+        AXI3: behind a Zynq-7000, AXI4: behind a Zynq UltraScale+.
 
     Members
     -------
@@ -48,12 +49,11 @@ class ZynqDesign(wiring.Component):
 
     def __init__(self, config):
         self._config = config
-        memory = {f"memory{k}": Out(Axi(32, "axi3")) for k in range(config.ports)}
+        self._family = {"axi3": ZYNQ_7000, "axi4": ZYNQ_ULTRASCALE}[config.axi]
+        self._ports = PsPorts(self._family, config.ports, address_bits=config.address_bits)
         super().__init__(
             {
-                "control": In(AxiControl(id_bits=12)),
-                **memory,
-                "irq": Out(1),
+                **{name: member.flip() for name, member in self._ports.members.items()},
                 "lights": Out(len(LIGHTS)),
             }
         )
@@ -61,11 +61,11 @@ class ZynqDesign(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         ports = self._config.ports
-        ps = _Outside(self, ports)
+        ps = _Outside(self, self._ports)
         m.submodules.top = top = ZynqTop(
-            self._config, ps=ps, primitives="portable", light_bits=8
+            self._config, family=self._family, ps=ps, primitives="portable", light_bits=8
         )
         m.d.comb += self.lights.eq(top.lights)
         for k in range(ports):
-            watch(m, f"checker{k}", getattr(self, f"memory{k}"), 16)
+            watch(m, f"checker{k}", getattr(self, f"memory{k}"), self._config.max_burst_beats)
         return m

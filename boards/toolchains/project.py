@@ -5,7 +5,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from eftrain_hw.interop.ps7 import CONTROL_BASE, CONTROL_BITS
+from eftrain_hw.interop.processing_system import CONTROL_BITS
 
 from . import openxc7_scripts, vivado_scripts
 from .hwh import hardware_handoff
@@ -19,16 +19,17 @@ NAME = "eftrain"
 _GUIDE = """\
 {board}, {rows}x{lanes} {format}, {mhz:g} MHz, build id {build_id:016x}: no bitstream was made here.
 
-On a machine with Vivado (2019.2 or later; the free edition does for this device):
+On a machine with Vivado (2019.2 or later, with a licence for {device} where it needs one):
 
     sh build_vivado.sh
-
-or, experimental, with openXC7 ({openxc7} or later; environment variables in the script):
+{openxc7}
+It ends with eftrain.bit beside eftrain.hwh, or with an error; a bitstream that misses the timing is
+not made. Copy both files to the board and name the .bit to the runtime.
+"""
+_GUIDE_OPENXC7 = """
+or, experimental, with openXC7 (nextpnr-xilinx {minimum} or later; the script says where it looks):
 
     sh build_openxc7.sh
-
-Either ends with eftrain.bit beside eftrain.hwh, or with an error; Vivado's way refuses to make a
-bitstream that misses the timing. Copy both files to the board and name the .bit to the runtime.
 """
 
 
@@ -52,28 +53,34 @@ def make_project(board, config, top, directory):
     say("generating Verilog")
     with _own_yosys():
         plan = platform.prepare(top, NAME, **vivado_scripts.overrides(NAME))
+    constraints = plan.files[f"{NAME}.xdc"]
     files = {
         f"{NAME}.v": plan.files[f"{NAME}.v"],
         f"{NAME}.hwh": hardware_handoff(
-            config, name=NAME, device=board.device, base=CONTROL_BASE, size=1 << CONTROL_BITS
+            config, board.family, name=NAME, device=board.device, size=1 << CONTROL_BITS
         ),
-        "build_openxc7.sh": openxc7_scripts.shell(NAME, board.device, config.clock_hz),
-        f"{NAME}_openxc7.ys": openxc7_scripts.yosys(NAME, config.clock_hz),
+        f"{NAME}.tcl": plan.files[f"{NAME}.tcl"],
+        f"{NAME}.xdc": vivado_scripts.constraints(constraints, board.family),
         "build_vivado.sh": vivado_scripts.shell(NAME),
-        "README.txt": _GUIDE.format(
-            board=board.name,
-            rows=config.rows,
-            lanes=config.lanes,
-            format=config.format,
-            mhz=config.clock_hz / 1e6,
-            build_id=config.build_id,
-            openxc7=".".join(map(str, openxc7_scripts.MINIMUM)),
-        ),
     }
-    constraints = plan.files[f"{NAME}.xdc"]
-    files[f"{NAME}.xdc"] = vivado_scripts.constraints(constraints)
-    files[f"{NAME}_openxc7.xdc"] = openxc7_scripts.constraints(constraints)
-    files[f"{NAME}.tcl"] = plan.files[f"{NAME}.tcl"]
+    guide = ""
+    if "openxc7" in board.toolchains:
+        files |= {
+            f"{NAME}_openxc7.ys": openxc7_scripts.yosys(NAME, config.clock_hz),
+            f"{NAME}_openxc7.xdc": openxc7_scripts.constraints(constraints),
+            "build_openxc7.sh": openxc7_scripts.shell(NAME, board.device, config.clock_hz),
+        }
+        guide = _GUIDE_OPENXC7.format(minimum=".".join(map(str, openxc7_scripts.MINIMUM)))
+    files["README.txt"] = _GUIDE.format(
+        board=board.name,
+        device=board.device,
+        rows=config.rows,
+        lanes=config.lanes,
+        format=config.format,
+        mhz=config.clock_hz / 1e6,
+        build_id=config.build_id,
+        openxc7=guide,
+    )
     directory.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         write(directory / name, content)

@@ -2,6 +2,9 @@
 
 import re
 
+from eftrain_hw.interop.ps7 import ZYNQ_7000
+from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE
+
 __all__ = [
     "TIMING",
     "arguments",
@@ -15,12 +18,14 @@ __all__ = [
 TIMING = "timing.txt"
 """What the build script writes after routing: `name value` lines."""
 
+_CLOCK_PINS = {ZYNQ_7000.name: "ps7/FCLKCLK[0]", ZYNQ_ULTRASCALE.name: "ps8/PLCLK[0]"}
+
 # Before the bitstream is written. A clock whose net was not found leaves paths without a
 # requirement, and those never fail: so no clock and no path are errors as well.
 _CHECK = """\
 set file [open {timing} w]
-set clocks [get_clocks -quiet fclk0]
-if {{[llength $clocks] != 1}} {{ close $file; error "{name}: the clock fclk0 is not constrained" }}
+set clocks [get_clocks -quiet ps_clk]
+if {{[llength $clocks] != 1}} {{ close $file; error "{name}: the clock ps_clk is not constrained" }}
 puts $file "period_ns [get_property PERIOD $clocks]"
 set worst 0
 foreach {{kind option}} {{setup -setup hold -hold}} {{
@@ -68,12 +73,13 @@ def overrides(name):
     return {"script_before_bitstream": _CHECK.format(name=name, timing=TIMING)}
 
 
-def constraints(amaranth):
-    """Amaranth's constraints, with the clock on the PS7's pin: it has a name that nothing merges.
+def constraints(amaranth, family):
+    """Amaranth's constraints, with the clock on the primitive's pin, whose name nothing changes.
 
     Amaranth names the net behind it, which is an alias of another.
     """
-    return re.sub(r"\[get_nets \"(\S+)/fclk0\"\]", r"[get_pins {\1/ps7/FCLKCLK[0]}]", amaranth)
+    pin = _CLOCK_PINS[family.name]
+    return re.sub(r"\[get_nets \"(\S+)/ps_clk\"\]", rf"[get_pins {{\1/{pin}}}]", amaranth)
 
 
 def shell(name):

@@ -39,6 +39,11 @@ class YosysOnly(Toolchain):
         names = make_project(board, config, top, work)
         archive = directory / f"{NAME}-{board.name}.zip"
         pack(work, names, archive)
+        about = {"bitstream": None, "archive": str(archive), "next": _ways_on(board, archive)}
+        if not board.device.startswith("xc7"):
+            say(f"yosys: {board.device} is not of the 7 series; resources are the model's")
+            used = board.predict(config).to_dict()
+            return {**about, **{name: used[name] for name in board.resources}, "estimated": True}
         say(f"yosys: synthesis for the 7 series, some minutes; log {work / 'yosys.log'}")
         release, parts, paths = synthesise(work, NETLIST, config.clock_hz, source=f"{NAME}.v")
         whole = total(parts)
@@ -54,25 +59,25 @@ class YosysOnly(Toolchain):
         if too_much:
             raise BuildError(f"the design does not fit {board.name}: {'; '.join(too_much)}")
         return {
-            "bitstream": None,
+            **about,
             **used,
             "parts": parts,
             "logic_levels": [
                 {"levels": path.levels, "from": path.start, "to": path.end} for path in paths
             ],
             "tools": {"yosys": release},
-            "archive": str(archive),
-            "next": _ways_on(archive),
         }
 
 
-def _ways_on(archive):
+def _ways_on(board, archive):
     """What a user can do who wants a bitstream."""
-    openxc7 = ".".join(map(str, openxc7_scripts.MINIMUM))
+    openxc7 = ""
+    if "openxc7" in board.toolchains:
+        minimum = ".".join(map(str, openxc7_scripts.MINIMUM))
+        openxc7 = f" or, experimental, openXC7 (nextpnr-xilinx {minimum} or later)"
     return [
         f"copy {archive} to a machine with Vivado, unpack it and run: sh build_vivado.sh",
-        "install Vivado (the free edition does) or, experimental, openXC7"
-        f" (nextpnr-xilinx {openxc7} or later) on this machine, and run the same command again",
+        f"install Vivado{openxc7} on this machine, and run the same command again",
     ]
 
 

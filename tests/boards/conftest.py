@@ -11,7 +11,8 @@ from amaranth.lib import io
 
 from boards import find_board
 from boards.zynq import ZynqBoard
-from eftrain_hw.interop.ps7 import Ps7
+from eftrain_hw.interop.ps7 import ZYNQ_7000, Ps7
+from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE, Ps8
 
 FAKES = Path(__file__).parent / "fake_tools.py"
 PROGRAMS = {
@@ -23,17 +24,17 @@ PROGRAMS = {
 class TinyTop(Elaboratable):
     """Everything outside the accelerator: the primitive with all its ports, and the lights."""
 
-    def __init__(self, ports=4, clock_hz=125_000_000):
-        self.ports, self.clock_hz = ports, clock_hz
+    def __init__(self, config, primitive):
+        self.config, self.primitive = config, primitive
 
     def elaborate(self, platform):
         m = Module()
         inner = Module()
         m.submodules.eftrain = inner
-        inner.submodules.ps = ps = Ps7(self.ports, clock_hz=self.clock_hz)
+        inner.submodules.ps = ps = self.primitive(self.config)
         inner.domains.sync = ClockDomain()
         inner.d.comb += [ClockSignal().eq(ps.clk), ResetSignal().eq(ps.rst)]
-        for k in range(self.ports):
+        for k in range(self.config.ports):
             memory = getattr(ps, f"memory{k}")
             inner.d.sync += [memory.awaddr.eq(memory.rdata), memory.awvalid.eq(memory.awready)]
         inner.d.sync += ps.control.rdata.eq(ps.control.araddr + 1)
@@ -45,8 +46,11 @@ class TinyTop(Elaboratable):
 
 @pytest.fixture
 def board(monkeypatch):
-    """The PYNQ-Z2 with next to nothing on it, so that it is synthesised at once."""
-    monkeypatch.setattr(ZynqBoard, "make_top", lambda self, config: TinyTop())
+    """The PYNQ-Z2; next to nothing stands on any Zynq board, so it is synthesised at once."""
+    primitives = {ZYNQ_7000.name: Ps7, ZYNQ_ULTRASCALE.name: Ps8}
+    monkeypatch.setattr(
+        ZynqBoard, "make_top", lambda self, config: TinyTop(config, primitives[self.family.name])
+    )
     return find_board("pynq-z2")
 
 

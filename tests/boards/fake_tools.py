@@ -54,15 +54,18 @@ def vivado(arguments):
     script = Path(value(arguments, "-source")).read_text()
     for word in ("synth_design -top eftrain", "route_design", "write_bitstream"):
         require(word in script, f"no {word}")
-    require(re.search(r"create_project .* -part xc7z020clg400-1\b", script), "another part")
+    part = re.search(r"create_project .* -part (\S+)", script)[1]
+    require(part in ("xc7z020clg400-1", "xczu9eg-ffvb1156-2-e"), "another part")
+    kind, pin = ("PS7", "FCLKCLK") if part.startswith("xc7") else ("PS8", "PLCLK")
     checked = script.index("timing is not met")
     require(script.index("route_design") < checked < script.index("write_bitstream"), "no check")
     design, pins = Path("eftrain.v").read_text(), Path("eftrain.xdc").read_text()
-    require("module eftrain(" in design and "PS7" in design, "no design")
-    clock = re.search(r"create_clock -name fclk0 -period ([\d.]+) \[get_pins {(.*)}\]", pins)
-    require(clock and clock[2] == "eftrain/ps/ps7/FCLKCLK[0]", "no clock")
+    require("module eftrain(" in design and kind in design, "no design")
+    clock = re.search(r"create_clock -name ps_clk -period ([\d.]+) \[get_pins {(.*)}\]", pins)
+    require(clock and clock[2] == f"eftrain/ps/{kind.lower()}/{pin}[0]", "no clock")
     ps = re.search(r"module \\?eftrain\.eftrain\.ps ?\(.*?endmodule", design, re.S)
-    require(ps and re.search(r"PS7 ps7 \(\s+\.FCLKCLK\(", ps[0]), "the clock's pin is elsewhere")
+    cell = rf"{kind} {kind.lower()} \([^;]*\.{pin}\("
+    require(ps and re.search(cell, ps[0]), "the clock's pin is elsewhere")
     require("assert (" not in design, "not Verilog-2005")
     Path("eftrain.bit").write_bytes(b"half a ")
     fails("vivado")
@@ -103,7 +106,7 @@ def nextpnr_xilinx(arguments):
     require(Path(value(arguments, "--json")).read_text() == "netlist", "no netlist")
     pins = Path(value(arguments, "--xdc")).read_text()
     require('"' not in pins and "set_property LOC R14 [get_ports led_0__io]" in pins, "no pins")
-    require("-period 8.0 [get_nets eftrain.ps.fclk0]" in pins, "no clock")
+    require("-period 8.0 [get_nets eftrain.ps.ps_clk]" in pins, "no clock")
     asked = float(setting("ASKED", value(arguments, "--freq")))
     reached = float(setting("MHZ", "131.5"))
     verdict = "PASS" if reached >= asked else "FAIL"

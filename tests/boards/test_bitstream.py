@@ -216,6 +216,21 @@ def test_without_amaranth_boards_it_says_what_to_install(tmp_path, monkeypatch, 
     assert "pynq-z2 needs the package amaranth-boards" in capfd.readouterr().err
 
 
+def test_an_ultrascale_board(tmp_path, tools, capfd):
+    """Without Vivado: no synthesis for the 7 series, the model's figures."""
+    out = ["--board", "zcu102", "--output", str(tmp_path / "out")]
+    assert main(["bitstream", *out]) == 1
+    error = capfd.readouterr().err
+    assert "no bitstream was made" in error and "openxc7" not in error
+    found = report(tmp_path)
+    assert found["estimated"] and found["dsp"] == {"used": 516, "available": 2520}
+    with zipfile.ZipFile(found["archive"]) as archive:
+        assert not [name for name in archive.namelist() if "openxc7" in name]
+    tools("vivado")
+    assert main(["bitstream", *out]) == 0
+    assert report(tmp_path)["bitstream"] and report(tmp_path)["clock_mhz"] == 150
+
+
 def test_the_function_takes_a_configuration(tmp_path, tools):
     tools("vivado")
     config = AcceleratorConfig.preset("pynq-z2").replace(clock_hz=100_000_000)

@@ -4,21 +4,24 @@ from xml.etree import ElementTree
 
 import pytest
 
-from boards.toolchains.hwh import ACCELERATOR, fclk_divisors, hardware_handoff
+from boards.toolchains.hwh import ACCELERATOR, clock_divisors, hardware_handoff
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.csr.registers import REGISTERS
-from eftrain_hw.interop.ps7 import CONTROL_BASE
+from eftrain_hw.interop.ps7 import ZYNQ_7000
+from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE
 
 CONFIG = AcceleratorConfig.preset("pynq-z2")
 
 
+def handoff(config, family, device):
+    return ElementTree.fromstring(
+        hardware_handoff(config, family, name="eftrain", device=device, size=4096)
+    )
+
+
 @pytest.fixture
 def root():
-    return ElementTree.fromstring(
-        hardware_handoff(
-            CONFIG, name="eftrain", device="xc7z020clg400-1", base=CONTROL_BASE, size=4096
-        )
-    )
+    return handoff(CONFIG, ZYNQ_7000, "xc7z020clg400-1")
 
 
 def module(root, name):
@@ -77,7 +80,7 @@ def test_every_port_of_a_bus_is_a_port_and_nets_join_two(root):
     [(125e6, 125e6), (100e6, 100e6), (130e6, 125e6), (142_857_143, 1e9 / 7), (1e6, 1e6)],
 )
 def test_divisors(clock_hz, reached):
-    first, second, hz = fclk_divisors(int(clock_hz))
+    first, second, hz = clock_divisors(int(clock_hz), 1_000_000_000)
     assert 1 <= first <= 63 and 1 <= second <= 63
     assert hz == pytest.approx(1e9 / first / second) and hz == pytest.approx(reached)
     assert hz <= clock_hz
@@ -85,4 +88,18 @@ def test_divisors(clock_hz, reached):
 
 def test_a_clock_that_is_too_slow_is_refused():
     with pytest.raises(ValueError, match="clock_hz must be at least 251,953, not 1000"):
-        fclk_divisors(1000)
+        clock_divisors(1000, 1_000_000_000)
+
+
+def test_an_ultrascale_device():
+    config = AcceleratorConfig.preset("zcu102")
+    root = handoff(config, ZYNQ_ULTRASCALE, "xczu9eg-ffvb1156-2-e")
+    (ps,) = [each for each in root.iter("MODULE") if each.get("MODTYPE") == "zynq_ultra_ps_e"]
+    parameters = {each.get("NAME"): each.get("VALUE") for each in ps.iter("PARAMETER")}
+    first, second = (int(parameters[f"PSU__CRL_APB__PL0_REF_CTRL__DIVISOR{k}"]) for k in (0, 1))
+    assert 1_500_000_000 / first / second == config.clock_hz
+    assert [parameters[f"PSU__FPGA_PL{k}_ENABLE"] for k in range(4)] == ["1", "0", "0", "0"]
+    assert parameters["C_SAXIGP2_DATA_WIDTH"] == "64" and parameters["C_MAXIGP2_DATA_WIDTH"] == "32"
+    (span,) = list(root.iter("MEMRANGE"))
+    assert int(span.get("BASEVALUE"), 16) == 0x8000_0000
+    assert span.get("MASTERBUSINTERFACE") == "M_AXI_HPM0_LPD"
