@@ -29,6 +29,7 @@ class _Processor:
     module: str
     vlnv: str
     arch: str
+    pll: str
     pll_hz: int
     clock: str
     enable: str
@@ -47,6 +48,7 @@ _PROCESSORS = {
         module="processing_system7",
         vlnv="xilinx.com:ip:processing_system7:5.5",
         arch="zynq",
+        pll="IO PLL",
         pll_hz=1_000_000_000,
         clock="PCW_FCLK{}_PERIPHERAL_DIVISOR{}",
         enable="PCW_FPGA_FCLK{}_ENABLE",
@@ -60,6 +62,7 @@ _PROCESSORS = {
         module="zynq_ultra_ps_e",
         vlnv="xilinx.com:ip:zynq_ultra_ps_e:3.4",
         arch="zynquplus",
+        pll="IOPLL",
         pll_hz=1_500_000_000,
         clock="PSU__CRL_APB__PL{}_REF_CTRL__DIVISOR{}",
         enable="PSU__FPGA_PL{}_ENABLE",
@@ -122,7 +125,7 @@ def hardware_handoff(config, family, *, name, device, size):
     for number in range(4):
         divisors = (first, second) if number == 0 else (1, 1)
         parameters[known.enable.format(number)] = int(number == 0)
-        parameters[known.source.format(number)] = "IOPLL"
+        parameters[known.source.format(number)] = known.pll
         for k in (0, 1):
             parameters[known.clock.format(number, k)] = divisors[k]
     processor = _module(modules, known.name, known.module, known.vlnv, parameters, pl=False)
