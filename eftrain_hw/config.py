@@ -13,11 +13,16 @@ _FORMATS = {"bfp8": 1, "fp32": 4}  # element bytes
 _PROTOCOLS = {"axi4": 256, "axi3": 16}  # longest burst, in beats
 
 PRESETS = {
-    "pynq-z2": {},
-    "pynq-z2-32x16": {"rows": 32},
-    "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
+    # the memory ports of a Zynq-7000 are AXI3
+    "pynq-z2": {"axi": "axi3"},
+    "pynq-z2-32x16": {"rows": 32, "axi": "axi3"},
+    "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},
+    "zcu102": {
+        "rows": 32, "lanes": 32, "ports": 4, "address_bits": 36,
+        "clock_hz": 150_000_000,
+    },
     "sim-small": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
-}
+}  # fmt: skip
 
 
 def _power_of_two(value):
