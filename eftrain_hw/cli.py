@@ -22,6 +22,30 @@ def _config(parser):
     )
 
 
+def _device(parser):
+    parser.add_argument(
+        "--device", default="sim", help="golden, sim or pynq (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--bitstream", metavar="FILE.bit", help="what --device pynq loads into the fabric"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which --device pynq gives a step up (default: 60)",
+    )
+
+
+def _device_options(arguments):
+    """What `open_device` is given besides the configuration."""
+    options = {name: getattr(arguments, name) for name in ("bitstream", "timeout")}
+    options = {name: value for name, value in options.items() if value is not None}
+    if arguments.device == "pynq" and arguments.bitstream is None:
+        raise ValueError("--device pynq needs --bitstream FILE.bit")
+    return options
+
+
 def _parser():
     parser = argparse.ArgumentParser(
         prog="eftrain", description="Generate, simulate and use a CNN training accelerator."
@@ -41,7 +65,7 @@ def _parser():
         metavar="FILE.py",
         help="Python file that defines `network`, an nn.Sequential",
     )
-    train.add_argument("--device", default="sim", help="golden or sim (default: %(default)s)")
+    _device(train)
     train.add_argument("--epochs", type=int, default=10, metavar="N", help="default: %(default)s")
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     train.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
@@ -62,6 +86,12 @@ def _parser():
         help="dot products as DSP48E1 slices, or portable for simulation (default: %(default)s)",
     )
     verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+
+    selftest = commands.add_parser("selftest", help="check a device against stored answers")
+    selftest.set_defaults(run=_selftest)
+    _config(selftest)
+    _device(selftest)
+    selftest.add_argument("--json", type=Path, metavar="OUT", help="write the outcomes here")
 
     _bench_arguments(commands.add_parser("bench", help="cycles of one layer's passes on the RTL"))
 
@@ -163,7 +193,7 @@ def _train(arguments):
     )
     x, y, x_test, y_test = load_dataset(arguments.data)
     start = time.perf_counter()
-    with open_device(arguments.device, config) as device:
+    with open_device(arguments.device, config, **_device_options(arguments)) as device:
         if arguments.resume:
             trainer = Trainer.load(arguments.resume, device, program)
         else:
@@ -204,6 +234,14 @@ def _verilog(arguments):
         arguments.output.write_text(text)
     else:
         sys.stdout.write(text)
+
+
+def _selftest(arguments):
+    from .runtime.selftest import selftest_command
+
+    config = AcceleratorConfig.load(arguments.config)
+    options = _device_options(arguments)
+    selftest_command(config, arguments.device, options, arguments.json)
 
 
 def _bench(arguments):

@@ -191,7 +191,8 @@ class PynqDevice(MemoryDevice):
             0,
             "timeout",
             f"no interrupt after {seconds:.3g} s; status {status}; {issued} of"
-            f" {len(descriptors)} descriptors issued, {self.host.read('counter_cycles_low')} cycles",
+            f" {len(descriptors)} descriptors issued,"
+            f" {self.host.read('counter_cycles_low')} cycles",
             layer=self.program.tags.get(descriptor.tag),
         )
 

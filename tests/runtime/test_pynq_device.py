@@ -1,23 +1,16 @@
 """The board's driver on the simulated accelerator, with a stand-in for `pynq` (fake_pynq.py)."""
 
-import importlib.util
 import sys
-from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
-from eftrain_hw.cli import main
-from eftrain_hw.runtime import BoardError, DeviceError, pynq_clock, pynq_device, pynq_interrupt
+from eftrain_hw.runtime import BoardError, DeviceError, pynq_device, pynq_interrupt
 from eftrain_hw.runtime.pynq_bitstream import write_manifest
 from eftrain_hw.runtime.simulation import BusFault
-
-_spec = importlib.util.spec_from_file_location("fake_pynq", Path(__file__).with_name("fake_pynq.py"))
-fake_pynq = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(fake_pynq)
+from sim.models import fake_pynq
 
 CONFIG = AcceleratorConfig(
     rows=4,
@@ -54,26 +47,6 @@ def compiled(config=CONFIG, batch_size=4):
 def data():
     rng = np.random.default_rng(11)
     return rng.normal(size=(10, 1, 5, 4)).astype(np.float32), np.arange(10) % 3
-
-
-@pytest.fixture
-def make_board(monkeypatch):
-    boards = []
-
-    def make(config=CONFIG, **options):
-        board = fake_pynq.FakeBoard(config, **options)
-        boards.append(board)
-        monkeypatch.setitem(sys.modules, "pynq", board.module)
-        for module in (pynq_device, pynq_clock, pynq_interrupt):
-            monkeypatch.setattr(module, "time", board.time)
-        monkeypatch.setattr(pynq_device, "find_uio", lambda: None)
-        brief = partial(pynq_clock.measure_clock, seconds=0.001)
-        monkeypatch.setattr(pynq_device, "measure_clock", brief)
-        return board
-
-    yield make
-    for board in boards:
-        board.close()
 
 
 @pytest.fixture
