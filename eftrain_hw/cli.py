@@ -93,6 +93,13 @@ def _parser():
     _device(selftest)
     selftest.add_argument("--json", type=Path, metavar="OUT", help="write the outcomes here")
 
+    package = commands.add_parser("package", help="zip what a board needs: wheel, bitstream, data")
+    package.set_defaults(run=_package)
+    _config(package)
+    package.add_argument("--bitstream", required=True, metavar="FILE.bit")
+    package.add_argument("--hwh", metavar="FILE.hwh", help="default: the one beside the bitstream")
+    package.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
+
     _bench_arguments(commands.add_parser("bench", help="cycles of one layer's passes on the RTL"))
 
     _plan_arguments(commands.add_parser("plan", help="cycles, traffic and limits, by the model"))
@@ -244,6 +251,16 @@ def _selftest(arguments):
     selftest_command(config, arguments.device, options, arguments.json)
 
 
+def _package(arguments):
+    from .runtime.pynq_package import pack_board
+
+    config = AcceleratorConfig.load(arguments.config)
+    names = pack_board(
+        arguments.output, config=config, bitstream=arguments.bitstream, hwh=arguments.hwh
+    )
+    print(f"{arguments.output}: {', '.join(names)}")
+
+
 def _bench(arguments):
     from .runtime.benchmark import bench_command
 
@@ -302,6 +319,10 @@ def main(argv=None):
         return 2
     except RuntimeError as error:
         print(f"eftrain {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:  # as on a board, where NumPy is all there is
+        missing = error.name or str(error)
+        print(f"eftrain {arguments.command}: needs the package {missing!r}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"eftrain {arguments.command}: interrupted", file=sys.stderr)
