@@ -1,5 +1,6 @@
 """The board's driver on the simulated accelerator, with a stand-in for `pynq` (fake_pynq.py)."""
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw.cli import main
 from eftrain_hw.runtime import BoardError, DeviceError, pynq_device, pynq_interrupt
 from eftrain_hw.runtime.pynq_bitstream import write_manifest
 from eftrain_hw.runtime.simulation import BusFault
@@ -357,3 +359,34 @@ def test_interrupt_path_that_is_not_there(make_board, bitstream):
     make_board()
     with pytest.raises(BoardError, match="interrupt /dev/uio99 cannot be opened: No such file"):
         open_device("pynq", CONFIG, bitstream=bitstream, interrupt="/dev/uio99")
+
+
+def test_train_command(make_board, bitstream, data, tmp_path, capsys, monkeypatch):
+    make_board()
+    monkeypatch.chdir(tmp_path)
+    x, y = data
+    np.savez("data.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
+    (tmp_path / "network.py").write_text(
+        "from eftrain_hw import nn\n"
+        "network = nn.Sequential(nn.Flatten(), nn.Linear(20, 3), input_shape=(1, 5, 4))\n"
+    )
+    command = "train --config config.json --data npz:data.npz --network network.py --epochs 2"
+    command = [*command.split(), "--batch-size", "4", "--quiet", "--save"]
+    board = ["--device", "pynq", "--bitstream", str(bitstream)]
+    assert main([*command, "board", *board]) == 0
+    assert "test accuracy" in capsys.readouterr().out
+    assert main([*command, "golden", "--device", "golden"]) == 0
+    assert (tmp_path / "board").read_bytes() == (tmp_path / "golden").read_bytes()
+    for changes, status, message in (
+        (["--device", "pynq"], 2, "--device pynq needs --bitstream FILE.bit"),
+        ([*board[:3], "none.bit"], 2, "none.bit: no such file"),
+        ([*board, "--config", "sim-small"], 2, f"has build id {CONFIG.build_id:016x}"),
+        ([*board, "--timeout", "1e-9"], 1, "timeout (error code 0x0) in 1.Linear"),
+        (["--device", "golden", "--bitstream", "a"], 2, "has no option 'bitstream'"),
+    ):
+        assert main([*command, "none", *changes]) == status
+        assert message in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pynq", None)
+    assert main([*command, "none", *board]) == 1
+    assert "needs the Python package pynq" in capsys.readouterr().err

@@ -8,9 +8,10 @@ import pytest
 
 from eftrain_hw import open_device
 from eftrain_hw.runtime import Trainer
+from eftrain_hw.runtime.pynq_bitstream import write_manifest
 from sim.models.step_bench import CONFIGS
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 CONFIG = CONFIGS["4x4"]  # compiled for other tests too
 
 
@@ -73,3 +74,14 @@ def test_digits(folder, monkeypatch, capsys, device):
     with open_device("golden", CONFIG) as golden:
         trainer = Trainer.load("digits.safetensors", golden)
         assert trainer.epoch == 2
+
+
+def test_digits_on_the_board(folder, monkeypatch, capsys, make_board):
+    """With a bitstream beside it, it drives the board: here the stand-in."""
+    make_board(CONFIG)
+    bitstream = folder / "eftrain.bit"
+    bitstream.write_bytes(b"bits")
+    write_manifest(bitstream, CONFIG)  # which says the configuration
+    run("digits", {"EPOCHS": 1}, monkeypatch)
+    output = capsys.readouterr().out
+    assert "pynq: 4x4 bfp8" in output and "clock 125.0" in output and "waits by polling" in output
