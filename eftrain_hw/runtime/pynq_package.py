@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
 from ..config import PRESETS
+from ..version import __version__
 from .datasets import DataError, load_dataset
 from .pynq_bitstream import DEFAULT_ADDRESS, write_manifest
 
