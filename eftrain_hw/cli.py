@@ -16,6 +16,7 @@ __all__ = ["main"]
 def _config(parser):
     parser.add_argument(
         "--config",
+        "--preset",
         default="pynq-z2",
         metavar="FILE|PRESET",
         help=f"JSON file, or one of {', '.join(PRESETS)} (default: %(default)s)",
@@ -85,7 +86,17 @@ def _parser():
         default="xilinx7",
         help="dot products as DSP48E1 slices, or portable for simulation (default: %(default)s)",
     )
-    verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    target = verilog.add_mutually_exclusive_group()
+    target.add_argument(
+        "--output", type=Path, metavar="FILE", help="the accelerator alone (default: to stdout)"
+    )
+    target.add_argument(
+        "-o",
+        "--directory",
+        type=Path,
+        metavar="DIR",
+        help="Verilog with AXI names, register map (JSON, C, SVD, Markdown) and IP-XACT",
+    )
 
     selftest = commands.add_parser("selftest", help="check a device against stored answers")
     selftest.set_defaults(run=_selftest)
@@ -233,9 +244,13 @@ def _train(arguments):
 
 
 def _verilog(arguments):
-    from .runtime.simulation import accelerator_verilog
+    from .runtime.simulation import accelerator_verilog, export_verilog
 
     config = AcceleratorConfig.load(arguments.config)
+    if arguments.directory:
+        for path in export_verilog(config, arguments.directory, primitives=arguments.primitives):
+            print(path)
+        return
     text = accelerator_verilog(config, primitives=arguments.primitives)
     if arguments.output:
         arguments.output.write_text(text)
