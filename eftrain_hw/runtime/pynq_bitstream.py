@@ -14,6 +14,7 @@ __all__ = [
     "import_pynq",
     "manifest_path",
     "read_manifest",
+    "registers_of",
     "write_manifest",
 ]
 
@@ -127,3 +128,12 @@ def download(pynq, path):
         return loaded
     except Exception as error:  # pynq raises whatever its parsers and the kernel's driver raise
         raise BoardError(f"bitstream {path} could not be loaded: {error}") from error
+
+
+def registers_of(loaded):
+    """Address of the accelerator's registers in what `download` returned; None where it has no
+    map (a bitstream without .hwh)."""
+    for name, entry in (getattr(loaded, "ip_dict", None) or {}).items():
+        if name.startswith("eftrain"):
+            return int(entry["phys_addr"])
+    return None

@@ -5,7 +5,13 @@ import warnings
 
 from .device import DeviceError, MemoryDevice
 from .host import Host
-from .pynq_bitstream import DEFAULT_ADDRESS, check_bitstream, download, import_pynq
+from .pynq_bitstream import (
+    DEFAULT_ADDRESS,
+    check_bitstream,
+    download,
+    import_pynq,
+    registers_of,
+)
 from .pynq_clock import check_clock, idle_program, measure_clock, set_clock
 from .pynq_interrupt import Polling, UioInterrupt, find_uio
 from .pynq_memory import BoardError, BoardMemory
@@ -30,7 +36,7 @@ class PynqDevice(MemoryDevice):
     bitstream : path
         The .bit file; a .hwh and the manifest (.json) beside it are used if they are there.
     address : int or None
-        Bus address of the registers; None is the manifest's, or M_AXI_GP0's 0x4000_0000.
+        Bus address of the registers; None is the manifest's, the .hwh's, or else 0x4000_0000.
     timeout : float
         Seconds after which a run is given up.
     interrupt : str
@@ -81,8 +87,8 @@ class PynqDevice(MemoryDevice):
         self._memory, self._interrupt, self.clock_hz = None, None, None
         self._loaded = download(self._pynq, path)
         set_clock(self._pynq, config.clock_hz)
-        if address is None:
-            address = DEFAULT_ADDRESS if found is None else found
+        for candidate in (found, registers_of(self._loaded), DEFAULT_ADDRESS):
+            address = candidate if address is None else address
         registers = self._pynq.MMIO(address, _REGISTER_BYTES)
         self.host = Host(
             lambda offset: int(registers.read(offset)),

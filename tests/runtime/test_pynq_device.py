@@ -97,6 +97,24 @@ def test_hwh_makes_an_overlay(make_board, bitstream):
     assert board.loaded == [("Overlay", str(bitstream))]
 
 
+@pytest.mark.parametrize("source", ["option", "manifest", "hwh"])
+def test_address_of_the_registers(make_board, bitstream, monkeypatch, source):
+    board = make_board()
+    monkeypatch.setattr(fake_pynq, "REGISTERS", 0x8000_0000)
+    bitstream.with_suffix(".hwh").write_text("<EDKSYSTEM/>")
+    options = {}
+    if source == "option":
+        options["address"] = 0x8000_0000
+    elif source == "manifest":
+        write_manifest(bitstream, CONFIG, address=0x8000_0000)
+    else:
+        bitstream.with_suffix(".json").unlink()
+        entries = {"ps7_0": {"phys_addr": 0}, "eftrain_0": {"phys_addr": 0x8000_0000}}
+        overlay = SimpleNamespace(ip_dict=entries)
+        monkeypatch.setattr(board.module, "Overlay", lambda name: overlay)
+    open_device("pynq", CONFIG, bitstream=bitstream, **options).close()
+
+
 @pytest.mark.parametrize("missing", ["flush", "invalidate"])
 def test_the_stand_in_sees_missing_cache_maintenance(
     make_board, bitstream, data, golden, monkeypatch, missing
