@@ -58,7 +58,7 @@ class BoardMemory:
             free = f"; the kernel has {cma[1]} of {cma[0]} bytes free" if cma else ""
             raise BoardError(
                 f"{self.nbytes} bytes of contiguous memory could not be allocated ({error}){free}."
-                " Use a smaller batch, end other notebooks, or boot with a larger cma= "
+                " Use a smaller batch, end other notebooks, or boot with more (cma=)"
             ) from None
         self.address = int(self._buffer.device_address)
         if self.address % _LINE:

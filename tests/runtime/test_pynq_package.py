@@ -37,18 +37,24 @@ sys.meta_path.insert(0, Refuse())
 """
 
 
-@pytest.fixture
-def files(tmp_path):
-    (tmp_path / "bits").mkdir()
-    bitstream = tmp_path / "bits" / "eftrain.bit"
+def make_bitstream(folder):
+    folder.mkdir()
+    bitstream = folder / "eftrain.bit"
     bitstream.write_bytes(b"bits")
     bitstream.with_suffix(".hwh").write_text("<EDKSYSTEM/>")
     return bitstream
 
 
 @pytest.fixture
-def unpacked(files, tmp_path):
+def files(tmp_path):
+    return make_bitstream(tmp_path / "bits")
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory):
     """A folder as on the board: the zip unpacked, the wheel installed."""
+    tmp_path = tmp_path_factory.mktemp("package")
+    files = make_bitstream(tmp_path / "bits")
     pack_board(tmp_path / "out" / "board.zip", config=CONFIG, bitstream=files, board="pynq-z2")
     folder = tmp_path / "board"
     with zipfile.ZipFile(tmp_path / "out" / "board.zip") as archive:
