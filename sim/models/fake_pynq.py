@@ -173,6 +173,8 @@ class FakeBoard:
         return root.view
 
     def free(self, root):
+        status = self.simulation.read_register(0x044)
+        assert status & 1, "memory is given back while the accelerator may write to it"
         self._roots.remove(root)
 
     @property

@@ -56,7 +56,7 @@ def folder(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     x, y, x_test, y_test = load_dataset("digits")
-    np.savez("digits.npz", x_train=x[:64], y_train=y[:64], x_test=x_test[:32], y_test=y_test[:32])
+    np.savez("digits.npz", x_train=x[:32], y_train=y[:32], x_test=x_test[:32], y_test=y_test[:32])
     (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     return tmp_path
 

@@ -258,7 +258,29 @@ def test_timeout_says_what_it_was_doing(make_board, bitstream, data, golden):
         device.host.soft_reset = answer_and_reset
         with pytest.raises(DeviceError, match=message):
             trainer.fit(*data, progress=False)
+        assert device.host.status() == ["idle"], "it still runs"
         assert same(trained(device, data), golden)
+
+
+def test_ctrl_c_stops_the_accelerator(make_board, bitstream, data, golden, monkeypatch):
+    board = make_board()
+    with open_device("pynq", CONFIG, bitstream=bitstream) as device:
+        device.load_program(compiled())
+
+        def interrupted(seconds):
+            raise KeyboardInterrupt
+
+        wait = device._interrupt.wait
+        device._interrupt.wait = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            device.run("train")
+        assert "busy" in device.host.status()
+        device._interrupt.wait = wait
+        assert same(trained(device, data), golden)  # which replaces the program
+        device._interrupt.wait = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            device.run("train")
+    assert board.allocated == 0  # after the accelerator was stopped: see FakeBoard.free
 
 
 def test_error_names_layer_and_tensor(make_board, bitstream, data):
