@@ -42,8 +42,8 @@ class Reshaper(wiring.Component):
         command --> loops --runs--> RunReader --vectors--> RunWriter
                                       ^ source memory         v destination memory
 
-    Latency and cost: a run every second cycle, and as many vectors a cycle as the memories give;
-    what the two run engines and the two memory sides cost, and about 250 LUT.
+    Latency and cost: a run every second cycle, and as many vectors a cycle as the memories give.
+    With 8-byte vectors 948 LUT (and 37 RAM32M), 1,922 FF, 4 RAMB36 and 2 DSP48E1, by yosys.
 
     Parameters
     ----------
@@ -97,11 +97,12 @@ class Reshaper(wiring.Component):
     def _loops(self, m, reader, writer):
         command = Signal(copy_command(self._config))
         i, j = Signal(16), Signal(16)
+        items = Signal(24)
         row, address = Signal(self._config.address_bits), Signal(self._config.address_bits)
         m.d.comb += [
             self.busy.eq(1),
             writer.run.payload.address.eq(command.destination),
-            writer.run.payload.items.eq(command.outer * command.inner * command.run),
+            writer.run.payload.items.eq(items),
             reader.run.payload.address.eq(address),
             reader.run.payload.items.eq(command.run),
         ]
@@ -114,7 +115,13 @@ class Reshaper(wiring.Component):
                     address.eq(self.command.payload.source),
                 ]
                 with m.If(self.command.valid):
-                    m.next = "GIVE_WRITE_RUN"
+                    m.next = "COUNT_RUNS"
+            with m.State("COUNT_RUNS"):
+                m.d.sync += items.eq(command.outer * command.inner)
+                m.next = "COUNT_ITEMS"
+            with m.State("COUNT_ITEMS"):
+                m.d.sync += items.eq(items * command.run)
+                m.next = "GIVE_WRITE_RUN"
             with m.State("GIVE_WRITE_RUN"):
                 m.d.comb += writer.run.valid.eq(1)
                 with m.If(writer.run.ready):

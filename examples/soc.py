@@ -18,7 +18,7 @@ from eftrain_hw.runtime.device import DeviceError, MemoryDevice
 from eftrain_hw.runtime.host import Host
 from eftrain_hw.soc.accelerator import Accelerator
 
-__all__ = ["CONFIG", "Soc", "SocDevice", "main"]
+__all__ = ["CONFIG", "Soc", "SocDevice", "check_size", "main"]
 
 CONFIG = AcceleratorConfig(
     rows=2,
@@ -191,6 +191,14 @@ class _Processor:
         return self._do(watch)
 
 
+def check_size(program):
+    """Refuse a program that does not fit into the RAM."""
+    if program.memory_bytes > RAM_BYTES:
+        raise ValueError(
+            f"the program takes {program.memory_bytes} bytes, the RAM has {RAM_BYTES}"
+        )
+
+
 class SocDevice(MemoryDevice):
     """The SoC as a device of the runtime: what a driver on its processor would do."""
 
@@ -204,10 +212,7 @@ class SocDevice(MemoryDevice):
         self.host.check_build(config)
 
     def _load(self):
-        if self.program.memory_bytes > RAM_BYTES - 64:
-            raise ValueError(
-                f"the program takes {self.program.memory_bytes} bytes, the RAM has {RAM_BYTES}"
-            )
+        check_size(self.program)
         self.host.set_window(RAM_BASE, RAM_BASE + RAM_BYTES)
         for name, offset in self.program.addresses.items():
             self._write(offset, self.program.words(name, base=RAM_BASE).tobytes())

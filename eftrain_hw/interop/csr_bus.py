@@ -55,7 +55,8 @@ class CsrWindow(wiring.Component):
     On a bus narrower than 32 bits a register is several chunks, lowest first: reading the first
     chunk captures all of it, writing the last one takes effect. A command while one runs is lost.
 
-    Latency and cost: an access takes what the AXI4-Lite slave takes, and 2 cycles; about 190 FF.
+    Latency and cost: an access takes what the AXI4-Lite slave takes, and 2 cycles; 141 LUT and
+    150 FF on 8 bits, 50 and 118 on 32 (yosys).
 
     Parameters
     ----------

@@ -47,7 +47,7 @@ class WishboneToAxiLite(wiring.Component):
     SLVERR and DECERR end a cycle with ERR instead of ACK. A cycle that the initiator abandons is
     carried through on the other side, and answered by nothing.
 
-    Latency and cost: 3 cycles more than the AXI4-Lite slave takes; about 120 FF and 60 LUT.
+    Latency and cost: 3 cycles more than the AXI4-Lite slave takes; 17 LUT, 86 FF (yosys).
 
     Parameters
     ----------
