@@ -3,6 +3,6 @@
 from .compiler import compile_network, nn, optim
 from .config import AcceleratorConfig
 from .runtime import Trainer, open_device
+from .version import __version__
 
-__version__ = "0.1.0"
 __all__ = ["AcceleratorConfig", "Trainer", "compile_network", "nn", "open_device", "optim"]

@@ -17,10 +17,35 @@ __all__ = ["main"]
 def _config(parser):
     parser.add_argument(
         "--config",
+        "--preset",
         default="pynq-z2",
         metavar="FILE|PRESET",
         help=f"JSON file, or one of {', '.join(PRESETS)} (default: %(default)s)",
     )
+
+
+def _device(parser):
+    parser.add_argument(
+        "--device", default="sim", help="golden, sim or pynq (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--bitstream", metavar="FILE.bit", help="what --device pynq loads into the fabric"
+    )
+    parser.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which --device pynq gives a step up (default: 60)",
+    )
+
+
+def _device_options(arguments):
+    """What `open_device` is given besides the configuration."""
+    options = {name: getattr(arguments, name) for name in ("bitstream", "timeout")}
+    options = {name: value for name, value in options.items() if value is not None}
+    if arguments.device == "pynq" and arguments.bitstream is None:
+        raise ValueError("--device pynq needs --bitstream FILE.bit")
+    return options
 
 
 def _parser():
@@ -42,7 +67,7 @@ def _parser():
         metavar="FILE.py",
         help="Python file that defines `network`, an nn.Sequential",
     )
-    train.add_argument("--device", default="sim", help="golden or sim (default: %(default)s)")
+    _device(train)
     train.add_argument("--epochs", type=int, default=10, metavar="N", help="default: %(default)s")
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     train.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
@@ -68,7 +93,30 @@ def _parser():
         default="xilinx7",
         help="dot products as DSP48E1 slices, or portable for simulation (default: %(default)s)",
     )
-    verilog.add_argument("--output", type=Path, metavar="FILE", help="default: standard output")
+    target = verilog.add_mutually_exclusive_group()
+    target.add_argument(
+        "--output", type=Path, metavar="FILE", help="the accelerator alone (default: to stdout)"
+    )
+    target.add_argument(
+        "-o",
+        "--directory",
+        type=Path,
+        metavar="DIR",
+        help="Verilog with AXI names, register map (JSON, C, SVD, Markdown) and IP-XACT",
+    )
+
+    selftest = commands.add_parser("selftest", help="check a device against stored answers")
+    selftest.set_defaults(run=_selftest)
+    _config(selftest)
+    _device(selftest)
+    selftest.add_argument("--json", type=Path, metavar="OUT", help="write the outcomes here")
+
+    package = commands.add_parser("package", help="zip what a board needs: wheel, bitstream, data")
+    package.set_defaults(run=_package)
+    _config(package)
+    package.add_argument("--bitstream", required=True, metavar="FILE.bit")
+    package.add_argument("--hwh", metavar="FILE.hwh", help="default: the one beside the bitstream")
+    package.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.zip")
 
     _bench_arguments(commands.add_parser("bench", help="cycles of a layer or a network on the RTL"))
 
@@ -204,7 +252,7 @@ def _train(arguments):
     start = time.perf_counter()
     if arguments.trace and arguments.device == "golden":
         raise ValueError("--trace needs a device with a clock: --device sim, not golden")
-    with open_device(arguments.device, config) as device:
+    with open_device(arguments.device, config, **_device_options(arguments)) as device:
         if arguments.resume:
             trainer = Trainer.load(arguments.resume, device, program)
         else:
@@ -240,14 +288,36 @@ def _train(arguments):
 
 
 def _verilog(arguments):
-    from .runtime.simulation import accelerator_verilog
+    from .runtime.simulation import accelerator_verilog, export_verilog
 
     config = AcceleratorConfig.load(arguments.config)
+    if arguments.directory:
+        for path in export_verilog(config, arguments.directory, primitives=arguments.primitives):
+            print(path)
+        return
     text = accelerator_verilog(config, primitives=arguments.primitives)
     if arguments.output:
         arguments.output.write_text(text)
     else:
         sys.stdout.write(text)
+
+
+def _selftest(arguments):
+    from .runtime.selftest import selftest_command
+
+    config = AcceleratorConfig.load(arguments.config)
+    options = _device_options(arguments)
+    selftest_command(config, arguments.device, options, arguments.json)
+
+
+def _package(arguments):
+    from .runtime.pynq_package import pack_board
+
+    config = AcceleratorConfig.load(arguments.config)
+    names = pack_board(
+        arguments.output, config=config, bitstream=arguments.bitstream, hwh=arguments.hwh
+    )
+    print(f"{arguments.output}: {', '.join(names)}")
 
 
 def _bench(arguments):
@@ -325,6 +395,10 @@ def main(argv=None):
         return 2
     except RuntimeError as error:
         print(f"eftrain {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:  # as on a board, where NumPy is all there is
+        missing = error.name or str(error)
+        print(f"eftrain {arguments.command}: needs the package {missing!r}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"eftrain {arguments.command}: interrupted", file=sys.stderr)

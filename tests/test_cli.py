@@ -76,7 +76,7 @@ def test_bad_input_is_named(inputs, capsys, arguments, message):
 
 def test_unknown_device(inputs, capsys):
     assert train("--device", "gpu") == 2
-    assert "device must be one of ['golden', 'sim'], not 'gpu'" in capsys.readouterr().err
+    assert "device must be one of ['golden', 'sim', 'pynq'], not 'gpu'" in capsys.readouterr().err
 
 
 def test_info(capsys):

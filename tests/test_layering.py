@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "eftrain_hw"
-GATEWARE = "config formats streams arith array buffers vector dma sequencer csr soc interop".split()
+GATEWARE = (
+    "version config formats streams arith array buffers vector dma sequencer csr soc interop"
+).split()
 MODELS = ["golden", "compiler", "networks", "runtime"]
 ORDER = {name: rank for rank, name in enumerate([*GATEWARE, *MODELS, "__init__", "cli"])}
 # Command layouts and program encoding are data, and shared: these files hold no gateware.

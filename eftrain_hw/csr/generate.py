@@ -1,7 +1,7 @@
-"""C header, Python table, JSON and Markdown of the registers, from the same data as the RTL.
+"""C header, Python table, JSON, SVD and Markdown of the registers, from the same data as the RTL.
 
     python -m eftrain_hw.csr.generate              writes docs/registers.md
-    python -m eftrain_hw.csr.generate --out FOLDER writes eftrain_registers.h, .py and .json there
+    python -m eftrain_hw.csr.generate --out FOLDER writes eftrain_registers.h, .py, .json and .svd
 """
 
 import argparse
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from .errors import ERRORS
 from .registers import ACCESS, ADDRESS_BITS, REGISTERS, VERSION
+from .svd import svd_text
 
 __all__ = ["c_header", "json_text", "main", "markdown", "python_text"]
 
@@ -153,7 +154,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m eftrain_hw.csr.generate", description="Write files about the registers."
     )
-    parser.add_argument("--out", type=Path, help="directory for the C header, Python and JSON")
+    parser.add_argument("--out", type=Path, help="directory for the C header, Python, JSON and SVD")
     parser.add_argument(
         "--markdown",
         type=Path,
@@ -166,6 +167,7 @@ def main(arguments=None):
         texts[options.out / "eftrain_registers.h"] = c_header()
         texts[options.out / "eftrain_registers.py"] = python_text()
         texts[options.out / "eftrain_registers.json"] = json_text()
+        texts[options.out / "eftrain_registers.svd"] = svd_text()
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

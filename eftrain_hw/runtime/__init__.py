@@ -5,10 +5,12 @@ from .datasets import DataError, load_dataset
 from .device import Device, DeviceError, StepResult, open_device
 from .profile import DescriptorProfile, Profile, Span
 from .progress import History
+from .pynq_memory import BoardError
 from .timeline import chrome_trace, profile_table
 from .trainer import Trainer
 
 __all__ = [
+    "BoardError",
     "CheckpointError",
     "DataError",
     "DescriptorProfile",

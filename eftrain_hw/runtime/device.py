@@ -10,7 +10,7 @@ from ..config import AcceleratorConfig
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
 
-BACKENDS = ("golden", "sim")
+BACKENDS = ("golden", "sim", "pynq")
 
 
 class DeviceError(RuntimeError):
@@ -229,10 +229,10 @@ def open_device(name, config, **options):
     Parameters
     ----------
     name : str
-        "golden": the NumPy model. "sim": the RTL, compiled by Verilator.
+        "golden": the NumPy model. "sim": the RTL, compiled by Verilator. "pynq": a board.
     config : AcceleratorConfig
     **options
-        Passed to the device, see `SimDevice`.
+        Passed to the device, see `SimDevice` and `PynqDevice`.
 
     Raises
     ------
@@ -243,6 +243,8 @@ def open_device(name, config, **options):
         from .golden_device import GoldenDevice as backend
     elif name == "sim":
         from .sim_device import SimDevice as backend
+    elif name == "pynq":
+        from .pynq_device import PynqDevice as backend
     else:
         raise ValueError(f"device must be one of {list(BACKENDS)}, not {name!r}")
     unknown = [option for option in options if option not in backend.OPTIONS]

@@ -98,6 +98,26 @@ class Host:
                 return True
         return False
 
+    def start(self, address, *, learning_rate=0, momentum=0, valid_images=1):
+        """Ring the doorbell for the program at a byte address; see `run`."""
+        if not self.read_field("status", "idle"):  # an exception ended the last run
+            self.soft_reset()
+        self.write("irq_status", self._bits("irq_status", done=1, error=1))
+        self.write("program_address", address)
+        for name, value in (
+            ("learning_rate", np.float32(learning_rate)),
+            ("momentum", np.float32(momentum)),
+            ("inverse_images", np.float32(1) / np.float32(valid_images)),
+        ):
+            self.write(name, value.view(np.uint32))
+        self.write("valid_images", valid_images)
+        self.write("control", self._bits("control", start=1, irq_enable=1))
+
+    def status(self):
+        """Names of the status bits that are 1."""
+        value = self.read("status")
+        return [field.name for field in _REGISTERS["status"].fields if value & field.mask]
+
     def run(self, address, *, learning_rate, momentum, valid_images, tags, locate, limit):
         """Run the program at a byte address to its end.
 
@@ -121,18 +141,12 @@ class Host:
         ------
         DeviceError
         """
-        if not self.read_field("status", "idle"):  # an exception ended the last run
-            self.soft_reset()
-        self.write("irq_status", self._bits("irq_status", done=1, error=1))
-        self.write("program_address", address)
-        for name, value in (
-            ("learning_rate", np.float32(learning_rate)),
-            ("momentum", np.float32(momentum)),
-            ("inverse_images", np.float32(1) / np.float32(valid_images)),
-        ):
-            self.write(name, value.view(np.uint32))
-        self.write("valid_images", valid_images)
-        self.write("control", self._bits("control", start=1, irq_enable=1))
+        self.start(
+            address,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            valid_images=valid_images,
+        )
         while not self._wait():
             limit()
         self.write("irq_status", self._bits("irq_status", done=1, error=1))

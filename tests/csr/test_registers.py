@@ -103,5 +103,6 @@ def test_main_writes_the_files(tmp_path):
     written = main(["--out", str(tmp_path / "out"), "--markdown", str(page)])
     assert [path.name for path in written] == [
         "page.md", "eftrain_registers.h", "eftrain_registers.py", "eftrain_registers.json",
+        "eftrain_registers.svd",
     ]  # fmt: skip
     assert written[0].read_text() == markdown() and written[1].read_text() == c_header()

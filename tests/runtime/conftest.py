@@ -1,12 +1,30 @@
 """A small machine with the accelerator's ports, which copies memory: the harness's test object."""
 
+import sys
+from functools import partial
+
 import pytest
 from amaranth.hdl import Assert, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from eftrain_hw import AcceleratorConfig
+from eftrain_hw.runtime import pynq_clock, pynq_device, pynq_interrupt
 from eftrain_hw.runtime.simulation import build_library, to_verilog
+from sim.models import fake_pynq
+
+BOARD_CONFIG = AcceleratorConfig(
+    rows=4,
+    lanes=4,
+    drain_lanes=2,
+    moving_words=64,
+    stationary_words=64,
+    accumulator_depth=64,
+    bias_depth=32,
+    pool_words=64,
+    loss_words=64,
+)
 
 BEATS = 16
 _AXI = {
@@ -153,3 +171,30 @@ def copy_machine_verilog():
 def copy_machine(copy_machine_verilog):
     """The compiled copy machine."""
     return build_library(verilog=copy_machine_verilog, top="copy")
+
+
+@pytest.fixture
+def make_board(monkeypatch):
+    """make_board(config) puts a board (sim.models.fake_pynq) behind `import pynq`."""
+    boards = []
+
+    def make(config=BOARD_CONFIG, **options):
+        board = fake_pynq.FakeBoard(config, **options)
+        boards.append(board)
+        monkeypatch.setitem(sys.modules, "pynq", board.module)
+        for module in (pynq_device, pynq_clock, pynq_interrupt):
+            monkeypatch.setattr(module, "time", board.time)
+        monkeypatch.setattr(pynq_device, "find_uio", lambda: None)
+        brief = partial(pynq_clock.measure_clock, seconds=0.001)
+        monkeypatch.setattr(pynq_device, "measure_clock", brief)
+        return board
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+@pytest.fixture
+def board_config():
+    """What `make_board` builds by default."""
+    return BOARD_CONFIG
