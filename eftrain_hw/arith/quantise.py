@@ -47,8 +47,8 @@ class VectorQuantise(wiring.Component):
     Members
     -------
     i_valid : In(1)
-    low : In(1)
-        With two digits.
+    low : In(1), o_low : Out(1)
+        With two digits; `o_low` beside each beat out.
     i : In(ArrayLayout(32, parallel))
         Raw bits.
     o_valid : Out(1)
@@ -91,7 +91,7 @@ class VectorQuantise(wiring.Component):
                 "o_last": Out(1),
                 "o_nonfinite": Out(1),
             }
-            | ({"low": In(1)} if digits == 2 else {})
+            | ({"low": In(1), "o_low": Out(1)} if digits == 2 else {})
         )
 
     @property
@@ -196,6 +196,8 @@ class VectorQuantise(wiring.Component):
                 rounded = self._round(m, keep, common, lane=k)
             m.d.sync += self.o[k].eq(rounded)
         m.d.sync += self.o_exponent.eq(delay(m, common, 2, name="exponent_late"))
+        if self._digits == 2:
+            m.d.sync += self.o_low.eq(delay(m, beat[-1], 2, name="low_late"))
         for stage in range(2):
             late = Signal(3, name=f"flags_late_{stage + 1}")
             m.d.sync += late.eq(flags)
