@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay, largest, largest_cycles, shift_half_even
+from .pipeline import delay, largest, largest_cycles, shift_half_even, shift_parts
 
 __all__ = ["VectorAlign"]
 
@@ -36,7 +36,7 @@ class VectorAlign(wiring.Component):
     elements : In(ArrayLayout(signed(8), lanes))
     exponents : In(ArrayLayout(8, lanes))
     low : In(ArrayLayout(signed(8), lanes)), wide, digit : In(1)
-        With 16 bits.
+        With 16 bits; `low` is 0 where not `wide`.
     o_elements : Out(ArrayLayout(signed(8), lanes))
         Aligned mantissas or digits, registered.
     o_exponent : Out(8)
@@ -131,7 +131,7 @@ class VectorAlign(wiring.Component):
 
         for lane in range(self._lanes):
             high = self._late(m, "elements", lane, cycles)
-            low = self._late(m, "low", lane, cycles)[:8] & wide[0].replicate(8)
+            low = self._late(m, "low", lane, cycles)[:8]
 
             # distance; the low digit's sign goes over into the high one
             gap = Signal(8, name=f"gap_{lane}")
@@ -148,8 +148,8 @@ class VectorAlign(wiring.Component):
             # shift
             quotient = Signal(16, name=f"quotient_{lane}", reset_less=True)
             up = Signal(name=f"up_{lane}", reset_less=True)
-            value, carry = shift_half_even(mantissa, distance)
-            m.d.sync += [quotient.eq(value), up.eq(carry)]
+            value, guard, sticky = shift_parts(mantissa, distance)
+            m.d.sync += [quotient.eq(value), up.eq(guard & (sticky | value[0]))]
             with m.If(far | (digit[1] & tiny)):
                 m.d.sync += [quotient.eq(0), up.eq(0)]
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay, largest, largest_cycles, shift_half_even
+from .pipeline import delay, largest, largest_cycles, shift_half_even, shift_parts
 
 __all__ = ["VectorQuantise"]
 
@@ -259,9 +259,12 @@ class VectorQuantise(wiring.Component):
         significand = delay(m, keep.significand, 1, name=f"significand_{lane}")
         quotient = Signal(15, name=f"quotient_{lane}", reset_less=True)
         up, exact = (Signal(name=f"{n}_{lane}", reset_less=True) for n in ("up", "exact"))
-        value, carry = shift_half_even(significand, distance, drop=2)
-        below = Cat(significand[k] & (distance + 2 > k) for k in range(len(significand))).any()
-        m.d.sync += [quotient.eq(value), up.eq(carry), exact.eq(~below)]
+        value, guard, sticky = shift_parts(significand, distance, drop=2)
+        m.d.sync += [
+            quotient.eq(value),
+            up.eq(guard & (sticky | value[0])),
+            exact.eq(~(guard | sticky)),
+        ]
         with m.If(far):
             m.d.sync += [quotient.eq(0), up.eq(0), exact.eq(1)]
 

@@ -106,6 +106,9 @@ class LaneBuffer(wiring.Component):
 
         select, writes = Signal(range(per_word)), Signal()
         m.d.sync += select.eq(place)
+        if config.bfp16:
+            wide, wide_word = Signal(), Signal()
+            m.d.sync += [wide_word.eq(self.read.wide), wide.eq(wide_word)]
         m.d.comb += writes.eq(Cat(self.write.lanes, self.write.parts).any())
         for lane in range(lanes):
             bank = memory.Memory(
@@ -134,6 +137,8 @@ class LaneBuffer(wiring.Component):
                 low = Signal(bits, name=f"low{lane}", reset_less=True)
                 other = select ^ (own ^ per_word // 2)
                 m.d.sync += low.eq(read.data.as_value().word_select(other, bits))
+                with m.If(~wide):
+                    m.d.sync += low.eq(0)
                 m.d.comb += self.read.low[lane].eq(low)
 
         if config.has_exponents:

@@ -79,7 +79,7 @@ class LaneRead(wiring.Signature):
     `address // lanes` of every lane). The answer comes a fixed number of cycles later.
 
     With `config.bfp16`, a slot may be `wide`: it holds half as many elements of two digits, and
-    `low` are the low ones.
+    `low` are the low ones, 0 of other slots.
     """
 
     def __init__(self, config, elements):

@@ -69,7 +69,9 @@ def test_16_bits(pipeline, lanes):
     base = rng.choice([0, 3, 7, 8, 9, 20, 200, 255], (count, 1))
     spread = rng.integers(0, rng.choice([1, 4, 9, 18, 256], (count, 1)), (count, lanes))
     exponents = np.clip(base - spread, 0, 255).tolist()
-    wide, digit = rng.integers(0, 2, (2, count)).tolist()
+    wide, digit = rng.integers(0, 2, (2, count))
+    low[wide == 0] = 0
+    wide, digit = wide.tolist(), digit.tolist()
     inputs = {
         "elements": high.tolist(), "low": low.tolist(), "exponents": exponents,
         "wide": wide, "digit": digit,
