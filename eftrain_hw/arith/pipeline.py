@@ -98,7 +98,7 @@ def shift_parts(value, distance, *, drop=0):
     value = value.as_signed() if signed_value else value
     sticky = value[:drop].any()
     value = value >> drop
-    for at in range(len(distance) & ~1, -1, -2):  # two bits of the distance at a time, the high first
+    for at in range(len(distance) & ~1, -1, -2):  # two bits of the distance, high ones first
         digit = distance[at : at + 2]
         if not len(digit):
             continue
