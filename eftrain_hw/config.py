@@ -67,6 +67,8 @@ class AcceleratorConfig:
         Scratch of the loss unit: logits of the images that are handled together.
     address_bits : int
         Width of DRAM byte addresses: 32 to 40.
+    bfp16 : bool
+        Whether passes may be in bfp16 too, three times as long; with format "bfp8".
     clock_hz : int
         Clock that the design aims at.
     """
@@ -86,12 +88,13 @@ class AcceleratorConfig:
     pool_words: int = 1024
     loss_words: int = 1024
     address_bits: int = 32
+    bfp16: bool = False
     clock_hz: int = 125_000_000
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if not isinstance(value, field.type) or isinstance(value, bool):
+            if not isinstance(value, field.type) or isinstance(value, bool) != (field.type is bool):
                 raise TypeError(
                     f"AcceleratorConfig.{field.name} must be {field.type.__name__}, not {value!r}"
                 )
@@ -141,6 +144,10 @@ class AcceleratorConfig:
             and self.lanes % self.drain_lanes == 0,
         )
         require("address_bits", "32 to 40", 32 <= self.address_bits <= 40)
+        require(
+            "bfp16", "False with format fp32 or one lane a bank word",
+            not self.bfp16 or (self.has_exponents and self.elements_per_beat >= 4),
+        )
         require("clock_hz", "1 MHz to 1 GHz", 10**6 <= self.clock_hz <= 10**9)
 
     @classmethod

@@ -3,7 +3,7 @@
 from amaranth.hdl import C, Cat, Mux, Signal, Value
 from amaranth.utils import ceil_log2
 
-__all__ = ["delay", "largest", "largest_cycles", "leading_zeros", "shift_half_even"]
+__all__ = ["delay", "largest", "largest_cycles", "leading_zeros", "shift_half_even", "shift_parts"]
 
 
 def delay(m, value, cycles, *, name):
@@ -82,3 +82,28 @@ def shift_half_even(value, distance, *, drop=0):
     below = range(min(len(value), drop + (1 << len(distance)) - 2))
     sticky = Cat(value[k] & (distance > k + 1 - drop) for k in below).any()
     return quotient, guard & (sticky | quotient[0])
+
+
+def shift_parts(value, distance, *, drop=0):
+    """`value / 2^(drop + distance)` in parts, for long distances: cheaper than `shift_half_even`.
+
+    Returns
+    -------
+    (quotient, guard, sticky) : (Value, Value, Value)
+        Rounded down; the bit below; whether any bit below that is set.
+    """
+    value = Value.cast(value)
+    signed_value = value.shape().signed
+    value = Cat(C(0, 1), value)
+    value = value.as_signed() if signed_value else value
+    sticky = value[:drop].any()
+    value = value >> drop
+    for at in range(len(distance) & ~1, -1, -2):  # two bits of the distance, high ones first
+        digit = distance[at : at + 2]
+        if not len(digit):
+            continue
+        step = 1 << at
+        dropped = [value[k * step : (k + 1) * step].any() & (digit > k) for k in range(3)]
+        sticky = sticky | Cat(dropped).any()
+        value = value >> (digit << at)
+    return value[1:].as_signed() if signed_value else value[1:], value[0], sticky

@@ -5,12 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay, largest, largest_cycles, shift_half_even
+from .pipeline import delay, largest, largest_cycles, shift_half_even, shift_parts
 
 __all__ = ["VectorQuantise"]
 
-# What the encoder keeps of a binary32 number: hidden bit, 6 fraction bits, guard, sticky.
-_KEPT = data.StructLayout({"significand": 9, "exponent": 8, "sign": 1})
+
+def _kept(digits):
+    """What the encoder keeps of a binary32 number: hidden bit, fraction bits, guard, sticky."""
+    return data.StructLayout({"significand": 1 + 8 * digits, "exponent": 8, "sign": 1})
 
 
 class VectorQuantise(wiring.Component):
@@ -25,11 +27,13 @@ class VectorQuantise(wiring.Component):
         o           .. .. .. .. .. .. .. .. .. a0 a1 a2 a3 b0 b1 b2 b3
                              |--- latency ---|
 
-    There is no backpressure: vectors may follow each other without a gap.
+    There is no backpressure: vectors may follow each other without a gap. With two digits, `low`
+    beside each beat of a vector asks for bfp16's low digits in place of the high ones.
 
     Latency and cost: `latency` cycles, counted from the last beat of a vector to its first beat
-    out; one beat a cycle; about 75 LUT a number and 18 bits of distributed RAM.
-    Golden: `eftrain_hw.formats.BFP8.encode`.
+    out; one beat a cycle; about 75 LUT a number and 18 bits of distributed RAM, with two digits
+    115 LUT and 26 bits.
+    Golden: `eftrain_hw.formats.BFP8.encode`, `BFP16.encode`.
 
     Parameters
     ----------
@@ -37,10 +41,14 @@ class VectorQuantise(wiring.Component):
         Numbers of a vector: a power of two, 1 to 64.
     parallel : int
         Numbers of a beat; a power of two, at most `lanes`.
+    digits : int
+        1, or 2 for bfp16.
 
     Members
     -------
     i_valid : In(1)
+    low : In(1), o_low : Out(1)
+        With two digits; `o_low` beside each beat out.
     i : In(ArrayLayout(32, parallel))
         Raw bits.
     o_valid : Out(1)
@@ -56,8 +64,8 @@ class VectorQuantise(wiring.Component):
     TypeError, ValueError
     """
 
-    def __init__(self, *, lanes, parallel):
-        for name, value in (("lanes", lanes), ("parallel", parallel)):
+    def __init__(self, *, lanes, parallel, digits=1):
+        for name, value in (("lanes", lanes), ("parallel", parallel), ("digits", digits)):
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"VectorQuantise {name} must be an int, not {value!r}")
         if lanes not in (1, 2, 4, 8, 16, 32, 64):
@@ -67,8 +75,11 @@ class VectorQuantise(wiring.Component):
                 "VectorQuantise parallel must be a power of two, 1 to lanes"
                 f" ({lanes}), not {parallel!r}"
             )
+        if digits not in (1, 2):
+            raise ValueError(f"VectorQuantise digits must be 1 or 2, not {digits!r}")
         self._lanes = lanes
         self._parallel = parallel
+        self._digits = digits
         super().__init__(
             {
                 "i_valid": In(1),
@@ -80,6 +91,7 @@ class VectorQuantise(wiring.Component):
                 "o_last": Out(1),
                 "o_nonfinite": Out(1),
             }
+            | ({"low": In(1), "o_low": Out(1)} if digits == 2 else {})
         )
 
     @property
@@ -89,6 +101,10 @@ class VectorQuantise(wiring.Component):
     @property
     def parallel(self):
         return self._parallel
+
+    @property
+    def digits(self):
+        return self._digits
 
     @property
     def beats(self):
@@ -105,12 +121,13 @@ class VectorQuantise(wiring.Component):
         parallel, beats = self._parallel, self.beats
 
         # 1: what is kept of each number, its block exponent
-        kept = [Signal(_KEPT, name=f"kept_{k}", reset_less=True) for k in range(parallel)]
+        layout, cut = _kept(self._digits), 24 - 8 * self._digits
+        kept = [Signal(layout, name=f"kept_{k}", reset_less=True) for k in range(parallel)]
         needs = [Signal(8, name=f"need_{k}", reset_less=True) for k in range(parallel)]
         nonfinite = Signal(reset_less=True)
         m.d.sync += nonfinite.eq(Cat(self.i[k][23:31].all() for k in range(parallel)).any())
         for number, keep, need in zip(self.i, kept, needs):
-            exponent, top, low = number[23:31], number[16:23], number[:16]
+            exponent, top = number[23:31], number[16:23]
             huge = exponent[1:].all()
             saturate = huge & (exponent[0] | top.all())
             normal = exponent.any()
@@ -120,8 +137,9 @@ class VectorQuantise(wiring.Component):
                 keep.significand.eq(
                     Mux(
                         saturate,
-                        C(0b1111111_00, 9),
-                        Cat(low.any(), top, C(1, 1)) & normal.replicate(9),
+                        C(0b1111111 << (8 * self._digits - 6), 1 + 8 * self._digits),
+                        Cat(number[:cut].any(), number[cut:23], normal)
+                        & normal.replicate(1 + 8 * self._digits),
                     )
                 ),
                 need.eq(Mux(saturate, 254, exponent + (top.all() & normal))),
@@ -133,7 +151,10 @@ class VectorQuantise(wiring.Component):
         cycles = largest_cycles(parallel)
         beat_exponent = largest(m, needs, name="largest")
         beat_nonfinite = delay(m, nonfinite, cycles, name="nonfinite_late")
-        packed = delay(m, Cat(kept), cycles, name="packed_late")
+        packed = Cat(kept)
+        if self._digits == 2:
+            packed = Cat(kept, delay(m, self.low, 1, name="low"))
+        packed = delay(m, packed, cycles, name="packed_late")
         for stage in range(cycles):
             late = Signal(name=f"valid_late_{stage + 1}")
             m.d.sync += late.eq(valid)
@@ -168,9 +189,15 @@ class VectorQuantise(wiring.Component):
 
         # 5-7: distance, shift, round
         for k in range(parallel):
-            keep = data.View(_KEPT, beat.word_select(k, _KEPT.size))
-            m.d.sync += self.o[k].eq(self._round(m, keep, common, lane=k))
+            keep = data.View(layout, beat.word_select(k, layout.size))
+            if self._digits == 2:
+                rounded = self._round_digit(m, keep, common, beat[-1], lane=k)
+            else:
+                rounded = self._round(m, keep, common, lane=k)
+            m.d.sync += self.o[k].eq(rounded)
         m.d.sync += self.o_exponent.eq(delay(m, common, 2, name="exponent_late"))
+        if self._digits == 2:
+            m.d.sync += self.o_low.eq(delay(m, beat[-1], 2, name="low_late"))
         for stage in range(2):
             late = Signal(3, name=f"flags_late_{stage + 1}")
             m.d.sync += late.eq(flags)
@@ -218,3 +245,34 @@ class VectorQuantise(wiring.Component):
 
         sign = delay(m, keep.sign, 2, name=f"sign_{lane}")
         return (Cat(quotient, C(0, 1)) ^ sign.replicate(8)) + (up ^ sign)
+
+    @staticmethod
+    def _round_digit(m, keep, common, low, *, lane):
+        """The high digit as in `_round`, or what it leaves, rounded to a 256th of its unit."""
+        gap = Signal(8, name=f"gap_{lane}")
+        far = Signal(name=f"far_{lane}", reset_less=True)
+        distance = Signal(4, name=f"distance_{lane}", reset_less=True)
+        m.d.comb += gap.eq(common - keep.exponent)
+        none = low & ~common[3:].any()  # too small an exponent for low digits
+        m.d.sync += [far.eq(gap[4:].any() | none), distance.eq(gap[:4])]
+
+        significand = delay(m, keep.significand, 1, name=f"significand_{lane}")
+        quotient = Signal(15, name=f"quotient_{lane}", reset_less=True)
+        up, exact = (Signal(name=f"{n}_{lane}", reset_less=True) for n in ("up", "exact"))
+        value, guard, sticky = shift_parts(significand, distance, drop=2)
+        m.d.sync += [
+            quotient.eq(value),
+            up.eq(guard & (sticky | value[0])),
+            exact.eq(~(guard | sticky)),
+        ]
+        with m.If(far):
+            m.d.sync += [quotient.eq(0), up.eq(0), exact.eq(1)]
+
+        sign, low = delay(m, Cat(keep.sign, low), 2, name=f"sign_{lane}")
+        top, half, rest = quotient[8:], quotient[7], quotient[:7]
+        up_high = half & (rest.any() | ~exact | top[0])
+        limited = (half & ~rest.any() & ~up) | (~half & rest.all() & up)  # 128
+        least = Mux(sign ^ up_high, C(-127, 8), C(127, 8))
+        digit = Mux(low, quotient[:8], Cat(top, C(0, 1)))
+        total = (digit ^ sign.replicate(8)) + (Mux(low, up, up_high) ^ sign)
+        return Mux(low & limited, least, total[:8])

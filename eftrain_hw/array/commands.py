@@ -32,6 +32,8 @@ COMPUTE = CommandLayout(
             flag=True,
         ),
         Field("stationary_serial", 1, "the same for the stationary operand", flag=True),
+        Field("moving_wide", 1, "the moving slot holds elements of two digits", flag=True),
+        Field("stationary_wide", 1, "the same for the stationary operand", flag=True),
         Field("m_tiles", 16, "m-tiles: groups of `rows` rows, outermost loop"),
         Field(
             "outer0",

@@ -192,7 +192,8 @@ class ComputeEngine(wiring.Component):
         m.d.comb += [self.bias.slot.eq(rows.slot), self.bias.word.eq(rows.bias_index)]
 
         # array
-        valid, tags = self._late(m, rows, ("row", "bias"))
+        digits = ("wide", "digit") if self._config.bfp16 else ()
+        valid, tags = self._late(m, rows, ("row", "bias", *digits))
         stationary = array.stationary.payload
         m.d.comb += [
             array.stationary.valid.eq(valid),
@@ -201,7 +202,8 @@ class ComputeEngine(wiring.Component):
             stationary.elements.as_value().eq(self.stationary.elements),
             stationary.exponents.eq(self.stationary.exponents),
         ]
-        fields = ("position", "bank", "first", "swap", "ones", "zero")
+        m.d.comb += [stationary[name].eq(tags[name]) for name in digits]
+        fields = ("position", "bank", "first", "swap", "ones", "zero", *digits)
         valid, tags = self._late(m, positions, fields)
         moving = array.moving.payload
         m.d.comb += [
@@ -210,6 +212,11 @@ class ComputeEngine(wiring.Component):
             moving.exponents.eq(self.moving.exponents),
         ]
         m.d.comb += [moving[name].eq(tags[name]) for name in fields]
+        if self._config.bfp16:
+            for port, walker, operand in (
+                (self.stationary, rows, stationary), (self.moving, positions, moving)
+            ):  # fmt: skip
+                m.d.comb += [port.wide.eq(walker.wide), operand.low.as_value().eq(port.low)]
         wiring.connect(m, wiring.flipped(self.accumulator), array.accumulator)
 
         # status

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import AcceleratorConfig
 from .commands import COMPUTE
+from .digit_pairs import DigitPairs
 from .loop_nest import COUNT_BITS, AffineAddress, LoopCounters
 
 __all__ = ["MovingWalker"]
@@ -62,6 +63,8 @@ class MovingWalker(wiring.Component):
     moving_release, accumulator_acquire, accumulator_publish : Out(1)
     valid, slot, serial, address : Out
         The moving vector of this cycle, registered.
+    wide, digit : Out(1)
+        With `config.bfp16`: the slot holds two digits; the low one is wanted.
     position, bank, first, swap, ones, zero : Out
         What the array does with it, registered; see `pe_array.moving_vector`.
     stall_accumulator, stall_moving, stall_stationary, stall_hazard : Out(1)
@@ -113,6 +116,7 @@ class MovingWalker(wiring.Component):
                 "begins": Out(1),
             }
             | {f"stall_{name}": Out(1) for name in _STALLS}
+            | ({"wide": Out(1), "digit": Out(1)} if config.bfp16 else {})
         )
 
     @property
@@ -190,6 +194,7 @@ class MovingWalker(wiring.Component):
         """The command's fields that the sweeps need: a copy in registers."""
         command = self.command.payload
         flags = ("release_moving", "release_accumulator", "init", "ones", "zero", "moving_serial")
+        flags += ("moving_wide", "stationary_wide") if self._config.bfp16 else ()
         widths = {name: 1 for name in flags}
         widths |= {name: COUNT_BITS for name in _INNER}
         for name in _INNER:
@@ -214,6 +219,17 @@ class MovingWalker(wiring.Component):
         m.submodules.outer_address = address = AffineAddress(
             bits=self._address_bits, loops=len(_OUTER)
         )
+        onwards, last, with_ones, digit = begin, counters.last, held["ones"], 0
+        if self._config.bfp16:
+            m.submodules.pairs = pairs = DigitPairs()
+            onwards, last = begin & pairs.last, counters.last & pairs.last
+            with_ones, digit = held["ones"] & ~pairs.moving, pairs.moving
+            m.d.comb += [
+                pairs.load.eq(take),
+                pairs.advance.eq(begin),
+                pairs.moving_wide.eq(held["moving_wide"]),
+                pairs.stationary_wide.eq(held["stationary_wide"]),
+            ]
         for k, name in enumerate(_OUTER):
             m.d.comb += [
                 counters.counts[k].eq(command[name]),
@@ -222,9 +238,9 @@ class MovingWalker(wiring.Component):
             ]
         m.d.comb += [
             counters.load.eq(take),
-            counters.advance.eq(begin),
+            counters.advance.eq(onwards),
             address.load.eq(take),
-            address.advance.eq(begin),
+            address.advance.eq(onwards),
             address.carry.eq(counters.carry),
             address.base.eq(command.moving_base),
         ]
@@ -243,14 +259,14 @@ class MovingWalker(wiring.Component):
             ]
         with m.Elif(begin):
             m.d.sync += [
-                tile_starts.eq(counters.carry[0]),
+                tile_starts.eq(counters.carry[0] & onwards),
                 new.eq(0),
                 acquire_moving.eq(0),
                 acquire_bank.eq(0),
             ]
-            with m.If(counters.carry[0]):
+            with m.If(counters.carry[0] & onwards):
                 m.d.sync += position.eq(position + held["accumulator_m_step"])
-        with m.If(begin & counters.last):
+        with m.If(begin & last):
             m.d.sync += [
                 slot.eq(slot ^ held["release_moving"]),
                 bank.eq(bank ^ held["release_accumulator"]),
@@ -264,7 +280,9 @@ class MovingWalker(wiring.Component):
             "acquire_accumulator": acquire_bank,
             "slot": slot,
             "bank": bank,
-            "last": counters.last,
+            "last": last,
+            "ones": with_ones,
+            "digit": digit,
         }
 
     def _positions(self, m, held, sweep, begin, go, at_end):
@@ -308,15 +326,22 @@ class MovingWalker(wiring.Component):
             name: Signal(name=f"sweep_{name}", reset_less=True)
             for name in ("first", "slot", "bank", "zero", "serial")
         }
+        if self._config.bfp16:
+            whole |= {name: Signal(name=f"sweep_{name}") for name in ("wide", "digit")}
         with m.If(begin):
             m.d.sync += [whole[name].eq(sweep[name]) for name in ("first", "slot", "bank")]
             m.d.sync += [
                 whole["zero"].eq(held["zero"]),
                 whole["serial"].eq(held["moving_serial"]),
-                ones.eq(held["ones"]),
+                ones.eq(sweep["ones"]),
                 ones_position.eq(sweep["accumulator"] + held["ones_position"]),
                 ends.eq(Mux(sweep["last"], releases, 0)),
             ]
+            if self._config.bfp16:
+                m.d.sync += [
+                    whole["wide"].eq(held["moving_wide"]),
+                    whole["digit"].eq(sweep["digit"]),
+                ]
         with m.If(go):
             m.d.sync += at_ones.eq(to_ones)
 

@@ -18,13 +18,17 @@ _ONE = {"bfp8": (64, 127), "fp32": (0x3F800000, 0)}  # element, exponent
 def stationary_row(config):
     """One row of the stationary operand, an exponent for each lane, with the row's start value."""
     return data.StructLayout(
-        {
-            "row": range(config.rows),
-            "start": 32,
-            "elements": data.ArrayLayout(element_shape(config), config.lanes),
-            "exponents": data.ArrayLayout(8, config.lanes),
-        }
+        {"row": range(config.rows), "start": 32} | _operand(config)
     )
+
+
+def _operand(config):
+    """A vector before alignment; in bfp16 (`wide`) with both digits, of which one is wanted."""
+    elements = data.ArrayLayout(element_shape(config), config.lanes)
+    fields = {"elements": elements, "exponents": data.ArrayLayout(8, config.lanes)}
+    if config.bfp16:
+        fields |= {"low": elements, "wide": 1, "digit": 1}
+    return fields
 
 
 def moving_vector(config):
@@ -42,9 +46,8 @@ def moving_vector(config):
             "swap": 1,
             "ones": 1,
             "zero": 1,
-            "elements": data.ArrayLayout(element_shape(config), config.lanes),
-            "exponents": data.ArrayLayout(8, config.lanes),
         }
+        | _operand(config)
     )
 
 
@@ -109,7 +112,8 @@ class PEArray(wiring.Component):
         self._aligners = {}
         if config.has_exponents:
             self._aligners = {
-                name: VectorAlign(lanes=config.lanes) for name in ("stationary", "moving")
+                name: VectorAlign(lanes=config.lanes, element_bits=16 if config.bfp16 else 8)
+                for name in ("stationary", "moving")
             }
         self._pairs = [RowPair(config, primitives=primitives) for _ in range(config.rows // ROWS)]
         super().__init__(
@@ -192,7 +196,9 @@ class PEArray(wiring.Component):
             return vector.elements, 0
         align = self._aligners[name]
         m.submodules[f"align_{name}"] = align
-        m.d.comb += [align.elements.eq(vector.elements), align.exponents.eq(vector.exponents)]
+        inputs = ("elements", "exponents")
+        inputs += ("low", "wide", "digit") if self._config.bfp16 else ()
+        m.d.comb += [getattr(align, field).eq(vector[field]) for field in inputs]
         return align.o_elements, align.o_exponent
 
     def _stationary_operand(self, m, bus):

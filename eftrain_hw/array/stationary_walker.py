@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import AcceleratorConfig
 from .commands import COMPUTE
+from .digit_pairs import DigitPairs
 from .loop_nest import AffineAddress, LoopCounters
 
 __all__ = ["StationaryWalker"]
@@ -47,6 +48,8 @@ class StationaryWalker(wiring.Component):
     release : Out(1)
     valid, slot, serial, address : Out
         The row of this cycle.
+    wide, digit : Out(1)
+        With `config.bfp16`: the slot holds two digits; the low one is wanted.
     row : Out(range(rows))
     bias : Out(1)
         The row's start value is the bias `bias_index` of the slot, not +0.
@@ -64,8 +67,10 @@ class StationaryWalker(wiring.Component):
             raise TypeError(f"StationaryWalker config must be an AcceleratorConfig, not {config!r}")
         self._config = config
         self._address_bits = ceil(log2(config.stationary_elements))
+        wide = {"wide": Out(1), "digit": Out(1)} if config.bfp16 else {}
         super().__init__(
             {
+                **wide,
                 "command": In(stream.Signature(COMPUTE.struct)),
                 "start": In(1),
                 "ready": Out(1),
@@ -127,6 +132,8 @@ class StationaryWalker(wiring.Component):
                 self.bias_index.eq(sweep["channel"]),
                 ends_command.eq(sweep["last"] & sweep["release"]),
             ]
+            if self._config.bfp16:
+                m.d.sync += [self.wide.eq(sweep["wide"]), self.digit.eq(sweep["digit"])]
         with m.Elif(self.valid):
             m.d.sync += [
                 there.eq(~at_last),
@@ -144,6 +151,12 @@ class StationaryWalker(wiring.Component):
         rows, lanes, bits = config.rows, config.lanes, self._address_bits
         m.submodules.counters = counters = LoopCounters(loops=len(_LOOPS))
         m.submodules.address = address = AffineAddress(bits=bits, loops=len(_LOOPS))
+        onwards, pairs = begin, None
+        last = counters.last
+        if config.bfp16:
+            m.submodules.pairs = pairs = DigitPairs()
+            onwards, last = begin & pairs.last, counters.last & pairs.last
+            m.d.comb += [pairs.load.eq(take), pairs.advance.eq(begin)]
         for k, name in enumerate(_LOOPS):
             m.d.comb += [
                 counters.counts[k].eq(command[name]),
@@ -151,9 +164,9 @@ class StationaryWalker(wiring.Component):
             ]
         m.d.comb += [
             counters.load.eq(take),
-            counters.advance.eq(begin),
+            counters.advance.eq(onwards),
             address.load.eq(take),
-            address.advance.eq(begin),
+            address.advance.eq(onwards),
             address.carry.eq(counters.carry),
             address.base.eq(command.stationary_base),
         ]
@@ -189,11 +202,15 @@ class StationaryWalker(wiring.Component):
             ]
         with m.Elif(begin):
             m.d.sync += acquire.eq(0)
-            with m.If(counters.carry[0]):
+            with m.If(counters.carry[0] & onwards):
                 m.d.sync += [lane.eq(lane + rest), channel.eq(channel + rows)]
-        with m.If(begin & counters.last & release):
+        with m.If(begin & last & release):
             m.d.sync += slot.eq(~slot)
+        digits = {}
+        if config.bfp16:
+            digits = self._digits(m, take, pairs)
         return {
+            **digits,
             "address": address.address,
             "block_step": block_step,
             "lane": lane,
@@ -202,9 +219,18 @@ class StationaryWalker(wiring.Component):
             "serial": serial,
             "slot": slot,
             "release": release,
-            "last": counters.last,
+            "last": last,
             "acquire": acquire,
         }
+
+    def _digits(self, m, take, pairs):
+        wide = {}
+        for name in ("moving_wide", "stationary_wide"):
+            wide[name] = Signal(name=f"held_{name}", reset_less=True)
+            m.d.comb += getattr(pairs, name).eq(wide[name])
+            with m.If(take):
+                m.d.sync += wide[name].eq(self.command.payload[name])
+        return {"wide": wide["stationary_wide"], "digit": pairs.stationary}
 
     def _row_step(self, m, begin, sweep):
         """Step from the present row to the next."""

@@ -26,7 +26,8 @@ class LaneBuffer(wiring.Component):
                    register | RAM word | select   | elements, exponents of a
 
     The exponents of slot s are `elements / lanes` words of `lanes` bytes: read with `serial`, lane
-    j gets byte j of word address // lanes, otherwise all get byte address % lanes.
+    j gets byte j of word address // lanes, otherwise all get byte address % lanes. In a wide slot
+    (`config.bfp16`) each word holds the high and the low digits of half as many elements.
 
     Latency and cost: `read_latency` cycles, a word and an address a cycle. RAM: lanes *
     ceil(8 bus_bytes / 72) * ceil(words / 512) RAMB36, and ceil(8 lanes / 72) * ceil(2 elements /
@@ -88,15 +89,26 @@ class LaneBuffer(wiring.Component):
         per_word, bits = config.elements_per_beat, 8 * config.element_bytes
         piece = min(lanes, per_word)
         address, slot = Signal(range(self.elements)), Signal()
+        word, place = Signal(range(self._words // 2)), Signal(range(per_word))
         serial = Signal()
+        shift = exact_log2(per_word)
+        given = self.read.address
         m.d.sync += [
-            address.eq(self.read.address),
+            address.eq(given),
             slot.eq(self.read.slot),
             serial.eq(self.read.serial),
+            word.eq(given[shift:]),
+            place.eq(given),
         ]
+        if config.bfp16:
+            with m.If(self.read.wide):
+                m.d.sync += [word.eq(given[shift - 1 :]), place.eq(given[: shift - 1])]
 
         select, writes = Signal(range(per_word)), Signal()
-        m.d.sync += select.eq(address)
+        m.d.sync += select.eq(place)
+        if config.bfp16:
+            wide, wide_word = Signal(), Signal()
+            m.d.sync += [wide_word.eq(self.read.wide), wide.eq(wide_word)]
         m.d.comb += writes.eq(Cat(self.write.lanes, self.write.parts).any())
         for lane in range(lanes):
             bank = memory.Memory(
@@ -109,9 +121,9 @@ class LaneBuffer(wiring.Component):
             m.d.comb += [
                 write.addr.eq(Cat(self.write.word, self.fill_slot)),
                 write.data.as_value().eq(self.write.data),
-                read.addr.eq(Cat(address[exact_log2(per_word):], slot)),
+                read.addr.eq(Cat(word, slot)),
             ]
-            whole = Cat(self.write.groups[place // piece] for place in range(per_word))
+            whole = Cat(self._whole(place, piece, own) for place in range(per_word))
             single = Cat(self.write.positions[place ^ own] for place in range(per_word))
             with m.If(writes):  # says nothing new, but spares a simulator the masks of idle cycles
                 m.d.comb += write.en.eq(
@@ -121,10 +133,24 @@ class LaneBuffer(wiring.Component):
             element = Signal(bits, name=f"element{lane}", reset_less=True)
             m.d.sync += element.eq(read.data.as_value().word_select(select ^ own, bits))
             m.d.comb += self.read.elements[lane].eq(element)
+            if config.bfp16:
+                low = Signal(bits, name=f"low{lane}", reset_less=True)
+                other = select ^ (own ^ per_word // 2)
+                m.d.sync += low.eq(read.data.as_value().word_select(other, bits))
+                with m.If(~wide):
+                    m.d.sync += low.eq(0)
+                m.d.comb += self.read.low[lane].eq(low)
 
         if config.has_exponents:
             self._exponents(m, address, slot, serial)
         return m
+
+    def _whole(self, place, piece, own):
+        """Whether a word to one lane writes this position."""
+        enable = self.write.groups[place // piece]
+        if self._config.bfp16:
+            enable &= self.write.halves[((place ^ own) % piece) // (piece // 2)]
+        return enable
 
     def _exponents(self, m, address, slot, serial):
         lanes = self._config.lanes

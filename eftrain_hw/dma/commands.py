@@ -23,6 +23,8 @@ LOAD = CommandLayout(
         Field("publish", 1, "hand the slot to the array after the last write", flag=True),
         Field("wait_drain", 1, "start when all drain commands issued before are done", flag=True),
         Field("wait_vector", 1, "start when all vector commands issued before are done", flag=True),
+        Field("wide", 1, "the slot holds elements of two digits (bfp16)", flag=True),
+        Field("low", 1, "these are the low digits of a wide slot", flag=True),
         Field("base", 32, "line of the tensor's elements", line=True),
         Field("exponent_base", 32, "line of the tensor's exponents", line=True),
         Field("vector", 32, "index of the vector at image `image`, block 0, row 0, column 0"),

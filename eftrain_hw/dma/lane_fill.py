@@ -1,6 +1,6 @@
 """Writes a tile into the lane buffers, vector after vector."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import C, Cat, Const, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
@@ -28,6 +28,10 @@ class LaneFill(wiring.Component):
 
     Since lane j keeps element a at position a ^ j of its word (`LaneWrite`), the beat is exchanged
     once, by q or by the lane's number, for all lanes alike, instead of choosing for each lane.
+
+    A wide slot (`config.bfp16`) has half as many elements in a word: the position of a digit is the
+    element's number in the word, plus half a word for a low one. A bus beat to one lane then takes
+    two writes, one for each half of it, unless several vectors share a beat.
 
     Latency and cost: 1 cycle from a piece to its write. About 2 LUTs for each bit of a bus beat and
     470 besides.
@@ -84,14 +88,21 @@ class LaneFill(wiring.Component):
 
         is_bias = Signal()
         wanted, step = Signal(), Signal()
+        ends_piece, second = C(1, 1), C(0, 1)
         ends_vector, ends_row, ends_item = Signal(), Signal(), Signal()
+        if config.bfp16 and sizes.shared == 1:
+            second = Signal(reset_less=True)  # half of a beat that goes to one lane
+            ends_piece = second | ~item.wide | (item.mode == MODES["scatter"]) | item.empty
+            with m.If(step):
+                m.d.sync += second.eq(~ends_piece)
         m.d.comb += [
             is_bias.eq(item.destination == DESTINATIONS["bias"]),
             wanted.eq(row_inside & column_inside & ~item.zero),
-            self.pieces.ready.eq(active & wanted),
+            self.pieces.ready.eq(active & wanted & ends_piece),
             step.eq(active & (~wanted | self.pieces.valid)),
             ends_vector.eq(
-                (part == Mux(is_bias, sizes.bias_beats - 1, sizes.beats - 1)) | item.empty
+                (part == Mux(is_bias, sizes.bias_beats - 1, sizes.beats - 1)) & ends_piece
+                | item.empty
             ),
             ends_row.eq(ends_vector & ((column == item.columns) | item.empty)),
             ends_item.eq(ends_row & ((row == item.rows) | item.empty)),
@@ -100,7 +111,7 @@ class LaneFill(wiring.Component):
         m.d.sync += self.starved.eq(active & wanted & ~self.pieces.valid)
 
         with m.If(step):
-            m.d.sync += part.eq(Mux(ends_vector, 0, part + 1))
+            m.d.sync += part.eq(Mux(ends_vector, 0, part + ends_piece))
             with m.If(ends_vector):
                 m.d.sync += [number.eq(number + 1), column.eq(column + 1)]
                 with m.If(column == item.right):
@@ -123,10 +134,12 @@ class LaneFill(wiring.Component):
                 row_inside.eq(given.first_row),
                 column_inside.eq(given.first_column),
             ]
+            if config.bfp16 and sizes.shared == 1:
+                m.d.sync += second.eq(0)
             with m.If(given.restart):
                 m.d.sync += number.eq(0)
 
-        self._write(m, item, number, part, wanted, step & ~item.empty)
+        self._write(m, item, number, part, second, wanted, step & ~item.empty)
         ends = step & ends_item & item.last
         m.d.sync += [
             self.done.eq(ends),
@@ -139,7 +152,7 @@ class LaneFill(wiring.Component):
         ]
         return m
 
-    def _write(self, m, item, number, part, wanted, step):
+    def _write(self, m, item, number, part, second, wanted, step):
         """Registers of the write ports."""
         config, sizes = self._config, LoadSizes(self._config)
         lanes, per_word = config.lanes, config.elements_per_beat
@@ -155,12 +168,24 @@ class LaneFill(wiring.Component):
         ]
         # addresses
         part_bits, share_bits = exact_log2(sizes.beats), exact_log2(sizes.shared)
+        word_bits = exact_log2(per_word)
         serial_word = Cat(part[:part_bits], serial)[share_bits:]
-        word = Mux(scatter, number >> exact_log2(per_word), serial_word)
+        word = Mux(scatter, number >> word_bits, serial_word)
+        place, by_lane, group = number[:word_bits], lane, serial[:share_bits]
+        if config.bfp16:
+            serial_wide = Cat(second, part[:part_bits], serial)
+            if sizes.shared > 1:
+                serial_wide = serial[share_bits - 1 :]
+                group = Mux(item.wide, Cat(serial[: share_bits - 1], item.low), group)
+            else:
+                top = 1 << exact_log2(min(lanes, per_word)) - 1
+                by_lane = Mux(item.wide & (item.low ^ second), lane ^ top, lane)
+            word = Mux(item.wide, Mux(scatter, number >> word_bits - 1, serial_wide), word)
+            place = Mux(item.wide, Cat(number[: word_bits - 1], item.low), place)
         exponent_word = Mux(strip, number, number >> lane_bits)
         # data: exchanged for all lanes at once
         data = Signal(8 * config.bus_bytes, reset_less=True)
-        m.d.sync += data.eq(self._exchange(bias, Mux(scatter, number, lane)))
+        m.d.sync += data.eq(self._exchange(bias, Mux(scatter, place, by_lane)))
         exponent = Signal(8, reset_less=True)
         m.d.sync += exponent.eq(self.pieces.payload.exponent)
         with m.If(~wanted):
@@ -174,14 +199,15 @@ class LaneFill(wiring.Component):
             m.d.sync += [
                 port.word.eq(word),
                 port.lanes.eq(_one_hot(lane, lanes, write & ~scatter)),
-                port.groups.eq(_one_hot(serial[:share_bits], sizes.shared, 1)),
+                port.groups.eq(_one_hot(group, sizes.shared, 1)),
                 port.parts.eq(_one_hot(part[:part_bits], sizes.beats, 1)),
-                port.positions.eq(
-                    _one_hot(number[: exact_log2(per_word)], per_word, write & scatter)
-                ),
+                port.positions.eq(_one_hot(place, per_word, write & scatter)),
                 port.exponent_word.eq(exponent_word),
                 port.exponent_lanes.eq(_one_hot(lane, lanes, write)),
             ]
+            if config.bfp16:
+                narrow = ~item.wide if sizes.shared == 1 else 1
+                m.d.sync += port.halves.eq(Cat(narrow | ~item.low, narrow | item.low))
         bias_bits = exact_log2(sizes.bias_beats)
         m.d.comb += self.bias.data.eq(data)
         m.d.sync += [

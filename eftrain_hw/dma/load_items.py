@@ -50,8 +50,10 @@ def fill_item(config):
     Data come for rows `top` .. `bottom` - 1 and columns `left` .. `right` - 1 unless `zero`;
     `first_row`, `first_column` say whether that holds for row 0, column 0. `restart`: vectors count
     from 0. `last` ends the command, then `publish` counts. `empty` items have no vector at all.
+    `wide`, `low`: of the command, with `config.bfp16`.
     """
     flags = ("publish", "last", "restart", "empty", "zero", "first_row", "first_column")
+    flags += ("wide", "low") if config.bfp16 else ()
     counts = ("rows", "top", "bottom", "columns", "left", "right")
     return data.StructLayout(
         {"mode": 2, "destination": 2, "lane": ceil_log2(config.lanes)}

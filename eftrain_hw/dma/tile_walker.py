@@ -134,6 +134,7 @@ class TileWalker(wiring.Component):
             fill.columns.eq(held["columns"]),
             fill.left.eq(left),
             fill.right.eq(right),
+            *(fill[name].eq(held[name]) for name in ("wide", "low") if self._config.bfp16),
             runs.base.eq(held["base"]),
             runs.exponent_base.eq(held["exponent_base"]),
             runs.vector.eq(vector),

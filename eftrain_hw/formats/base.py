@@ -39,9 +39,10 @@ class Format:
 def format_named(name):
     """The format object of a name."""
     from .bfp8 import BFP8
+    from .bfp16 import BFP16
     from .fp32 import FP32
 
-    formats = {"bfp8": BFP8(), "fp32": FP32()}
+    formats = {"bfp8": BFP8(), "bfp16": BFP16(), "fp32": FP32()}
     if name not in formats:
         raise ValueError(f"format must be one of {tuple(formats)}, not {name!r}")
     return formats[name]

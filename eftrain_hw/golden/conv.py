@@ -2,16 +2,26 @@
 
 import numpy as np
 
-from eftrain_hw.formats import Blocked
+from eftrain_hw.formats import BFP16, Blocked
 
 from .arithmetic import SMALLEST, flush, greater
-from .dot import Operand, accumulate, align, dot_terms, in_range, scale
+from .dot import (
+    Operand,
+    accumulate,
+    align,
+    digit_pairs,
+    dot_terms,
+    in_range,
+    scaled_digits,
+)
 from .geometry import output_size, pair, pixel_index, pixel_rows
 
 __all__ = ["conv_backward_input", "conv_forward"]
 
 
-def conv_forward(x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encode=True):
+def conv_forward(
+    x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encode=True, format=None
+):
     """Forward propagation of a convolution, with bias and ReLU.
 
     Terms are added in the order (input-channel block, kernel row, kernel column), from the bias on.
@@ -31,7 +41,9 @@ def conv_forward(x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encod
     relu : bool
         Replace what is not > 0 by +0.
     encode : bool
-        Round the result to the format of `x`; otherwise return it as it is.
+        Round the result to `format`; otherwise return it as it is.
+    format : Format or None
+        None: that of `x`.
 
     Returns
     -------
@@ -54,9 +66,12 @@ def conv_forward(x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encod
     mantissas, exponents = stationary.values, stationary.exponents
     if exponents is not None:
         mantissas, exponents = align(mantissas, exponents[..., None], axis=-2)
-    # (Ib, kh, kw, Ob, o, i)
-    matrix = _scaled(mantissas, exponents, quick).transpose(1, 2, 3, 0, 5, 4)
-    matrix = np.ascontiguousarray(matrix).reshape(in_blocks, *kernel, out_blocks * lanes, lanes)
+    matrices = [  # (Ib, kh, kw, Ob, o, i)
+        np.ascontiguousarray(digit.transpose(1, 2, 3, 0, 5, 4)).reshape(
+            in_blocks, *kernel, out_blocks * lanes, lanes
+        )
+        for digit in scaled_digits(stationary, mantissas, exponents, quick=quick)
+    ]
 
     taps = [
         (row, column, (np.arange(rows) * stride[0] + row - padding[0]),
@@ -64,15 +79,18 @@ def conv_forward(x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encod
         for row in range(kernel[0])
         for column in range(kernel[1])
     ]  # fmt: skip
-    total = _sum_taps(matrix, moving, (images, height, width), taps, bias, quick)
+    pairs = digit_pairs(stationary, moving)
+    total = _sum_taps(matrices, moving, pairs, (images, height, width), taps, bias, quick)
     shape = (out_blocks, lanes, images, rows, columns)
     result = np.ascontiguousarray(total.reshape(shape).transpose(2, 0, 3, 4, 1))
     if relu:
         result = np.where(greater(result, np.float32(0)), result, np.float32(0))
-    return Blocked.encode(x.format, result) if encode else result
+    return Blocked.encode(format or x.format, result) if encode else result
 
 
-def conv_backward_input(dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mask=None):
+def conv_backward_input(
+    dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mask=None, format=None
+):
     """Backward propagation: the gradient of a convolution's input.
 
     Each stride phase of the input is a dense convolution over the taps that exist for it. Terms are
@@ -90,7 +108,9 @@ def conv_backward_input(dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mas
         Of the forward convolution.
     mask : Blocked or None
         The stored input (N, Ib, H, W, lanes) if it came out of a ReLU: the gradient is +0 where it
-        is not > 0.
+        is not > 0 (in bfp16: its high digit).
+    format : Format or None
+        Of the result; None: that of `dy`.
 
     Returns
     -------
@@ -107,10 +127,15 @@ def conv_backward_input(dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mas
     stationary, moving = Operand.of(w), Operand.of(dy)
     quick = in_range(stationary, moving, out_blocks * kernel[0] * kernel[1] * lanes)
     exponents = stationary.exponents
-    # one exponent for each row i: nothing to align
-    scaled = _scaled(stationary.values, None if exponents is None else exponents[..., None], quick)
-    matrix = np.ascontiguousarray(scaled.transpose(0, 2, 3, 1, 4, 5))  # (Ob, kh, kw, Ib, i, o)
-    matrix = matrix.reshape(out_blocks, *kernel, in_blocks * lanes, lanes)
+    if exponents is not None:  # one exponent for each row i: nothing to align
+        exponents = exponents[..., None]
+    matrices = [  # (Ob, kh, kw, Ib, i, o)
+        np.ascontiguousarray(digit.transpose(0, 2, 3, 1, 4, 5)).reshape(
+            out_blocks, *kernel, in_blocks * lanes, lanes
+        )
+        for digit in scaled_digits(stationary, stationary.values, exponents, quick=quick)
+    ]
+    pairs = digit_pairs(stationary, moving)
 
     result = np.zeros((images, in_blocks, *size, lanes), np.float32)
     start = np.zeros(in_blocks * lanes, np.float32)
@@ -125,16 +150,17 @@ def conv_backward_input(dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mas
         ]  # fmt: skip
         if not (taps and ih.size and iw.size):
             continue
-        total = _sum_taps(matrix, moving, (images, rows, columns), taps, start, quick)
+        total = _sum_taps(matrices, moving, pairs, (images, rows, columns), taps, start, quick)
         shape = (in_blocks, lanes, images, ih.size, iw.size)
         result[:, :, ih[:, None], iw] = total.reshape(shape).transpose(2, 0, 3, 4, 1)
     if mask is not None:
         if mask.elements.shape != result.shape:
             raise ValueError(f"mask must have shape {result.shape}, not {mask.elements.shape}")
-        # a subnormal counts as zero
-        positive = mask.elements >= (SMALLEST if mask.exponents is None else 1)
+        # a subnormal counts as zero, and a mantissa whose high digit is
+        least = {"fp32": SMALLEST, "bfp8": 1, "bfp16": BFP16.DIGIT // 2}[mask.format.name]
+        positive = mask.elements >= least
         result = np.where(positive, result, np.float32(0))
-    return Blocked.encode(dy.format, result)
+    return Blocked.encode(format or dy.format, result)
 
 
 def _check(tensor, w, *, channels_axis, name):
@@ -150,28 +176,21 @@ def _check(tensor, w, *, channels_axis, name):
             f"{name} must have {w.elements.shape[channels_axis]} channel blocks,"
             f" not {tensor.elements.shape[1]}"
         )
-    if tensor.format.name != w.format.name:
+    if (tensor.exponents is None) != (w.exponents is None):
         raise ValueError(f"{name} must be {w.format.name} as the weights, not {tensor.format.name}")
     return lanes
 
 
-def _scaled(values, exponents, quick):
-    """Values of aligned operands; float64 where a power of two may leave binary32."""
-    if exponents is None:
-        return values
-    dtype = np.float32 if quick else np.float64
-    return values * scale(exponents, dtype)
-
-
-def _sum_taps(matrix, moving, shape, taps, start, quick):
-    """Add the terms of all (block, tap), in that order, to `start`.
+def _sum_taps(matrices, moving, pairs, shape, taps, start, quick):
+    """Add the terms of all (block, tap, pair of digits), in that order, to `start`.
 
     Parameters
     ----------
-    matrix : numpy.ndarray
-        Stationary vectors (blocks, kh, kw, rows, lanes).
+    matrices : list of numpy.ndarray
+        Digits of the stationary vectors (blocks, kh, kw, rows, lanes).
     moving : Operand
         (N, blocks, H, W, lanes).
+    pairs : list of (int, int)
     shape : (int, int, int)
         N, H, W of `moving`.
     taps : list of (kernel row, kernel column, rows read, columns read)
@@ -185,22 +204,25 @@ def _sum_taps(matrix, moving, shape, taps, start, quick):
     """
     exact_sum = moving.exponents is not None
     exponents = moving.exponents[..., None] if exact_sum else None
-    values = pixel_rows(_scaled(moving.values, exponents, quick))
-    values = np.ascontiguousarray(values.swapaxes(0, 1))
+    digits = [
+        np.ascontiguousarray(pixel_rows(digit).swapaxes(0, 1))
+        for digit in scaled_digits(moving, moving.values, exponents, quick=quick)
+    ]
     image = np.arange(shape[0])[:, None, None]
     indices = [
         pixel_index(image, row[:, None], column, shape).reshape(-1) for _, _, row, column in taps
     ]
     if exact_sum and quick:
         start = start + np.float32(0)  # +0 for -0, see dot_terms
-    total = np.empty((matrix.shape[-2], indices[0].size), np.float32)
+    total = np.empty((matrices[0].shape[-2], indices[0].size), np.float32)
     total[...] = start[:, None]
-    for block in range(matrix.shape[0]):
+    for block in range(matrices[0].shape[0]):
         for (row, column, _, _), index in zip(taps, indices, strict=True):
-            vectors = values[block].take(index, axis=0).T
+            vectors = [digit[block].take(index, axis=0).T for digit in digits]
             if not exact_sum:
-                vectors = np.ascontiguousarray(vectors)
-            stationary = matrix[block, row, column]
-            terms = dot_terms(stationary, vectors, exact_sum=exact_sum, quick=quick)
-            total = accumulate(total, terms, quick=quick)
+                vectors = [np.ascontiguousarray(digit) for digit in vectors]
+            for left, right in pairs:
+                stationary = matrices[left][block, row, column]
+                terms = dot_terms(stationary, vectors[right], exact_sum=exact_sum, quick=quick)
+                total = accumulate(total, terms, quick=quick)
     return total

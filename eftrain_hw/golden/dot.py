@@ -3,6 +3,8 @@
 A tensor is turned into an `Operand` once. `Operand.take` gathers vectors of it, `dot_terms` makes
 the binary32 term of every pair of vectors, and `accumulate` adds terms in their order.
 
+In bfp16 a mantissa has two digits, and each digit of an aligned vector is treated as a bfp8 vector.
+
 Bit-exactness at BLAS speed: aligned bfp8 mantissas times their power of two are binary32 numbers,
 and every partial sum of up to 32 such products is an integer of at most 20 bits times one common
 power of two. Hence a matrix product in float32 is exact in whatever order it adds, unless it leaves
@@ -15,13 +17,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from eftrain_hw.formats import Blocked
+from eftrain_hw.formats import BFP16, Blocked
 
 from .arithmetic import fadd, flush, fmul
 
-__all__ = ["Operand", "accumulate", "align", "dot_terms", "in_range", "scale"]
+__all__ = [
+    "Operand",
+    "accumulate",
+    "align",
+    "digit_pairs",
+    "dot_terms",
+    "in_range",
+    "scaled_digits",
+]
 
 _BIAS = 133
+_DIGIT_BITS = 8
 _ONE_THREAD = 1 << 18  # products: up to here OpenBLAS works in the calling thread
 _SCALE = {np.float64: np.ldexp(1.0, np.arange(256) - _BIAS)}
 with np.errstate(all="ignore"):
@@ -34,8 +45,45 @@ def scale(exponents, dtype=np.float32):
     return _SCALE[dtype][exponents]
 
 
+def scaled_digits(operand, mantissas, exponents, *, quick):
+    """What the array multiplies: the digits of aligned mantissas, each times its power of two.
+
+    Parameters
+    ----------
+    operand : Operand
+        Whose mantissas they are.
+    mantissas, exponents : numpy.ndarray
+        Broadcastable; exponents None in fp32.
+    quick : bool
+        float32 suffices; else float64, where a power of two may leave binary32.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        The high and the low digits in bfp16, in other formats one array.
+    """
+    if exponents is None:
+        return [mantissas]
+    dtype = np.float32 if quick else np.float64
+    if operand.digits == 1:
+        return [mantissas * scale(exponents, dtype)]
+    high = np.floor((mantissas + np.float32(128)) * np.float32(1 / BFP16.DIGIT))
+    low = np.where(exponents >= _DIGIT_BITS, mantissas - high * np.float32(BFP16.DIGIT), 0)
+    below = np.maximum(exponents, _DIGIT_BITS) - _DIGIT_BITS
+    return [high * scale(exponents, dtype), low.astype(np.float32) * scale(below, dtype)]
+
+
+def digit_pairs(stationary, moving):
+    """The (stationary, moving) digits that are multiplied, in the order of their terms.
+
+    Low times low, 2^-16 of the whole at most, is left out.
+    """
+    pairs = [(0, digit) for digit in range(moving.digits)]
+    return pairs + [(digit, 0) for digit in range(1, stationary.digits)]
+
+
 def align(mantissas, exponents, axis):
-    """Align bfp8 mantissas to the largest exponent along `axis` of both arrays.
+    """Align mantissas to the largest exponent along `axis` of both arrays.
 
     Parameters
     ----------
@@ -50,7 +98,7 @@ def align(mantissas, exponents, axis):
         New arrays; `exponents` has length 1 along `axis`.
     """
     largest = exponents.max(axis=axis, keepdims=True)
-    # exact in float32 up to a distance of 8, where every mantissa rounds to 0 already
+    # exact in float32 up to a distance of 16, where every mantissa rounds to 0 already
     aligned = mantissas * _RIGHT_SHIFT[largest - exponents]
     return np.rint(aligned, out=aligned), largest
 
@@ -62,18 +110,21 @@ class Operand:
     Members
     -------
     values : numpy.ndarray
-        float32: elements of fp32, mantissas of bfp8.
+        float32: elements of fp32, mantissas of bfp8 and bfp16.
     exponents : numpy.ndarray or None
-        intp, bfp8 only: the shape of `values` without its last axis.
+        intp, not in fp32: the shape of `values` without its last axis.
     low, high : int
-        Every value is a multiple of (bfp8) or not smaller than (fp32, unless zero) one unit of
-        biased exponent `low`, and no exponent is larger than `high`.
+        Every value is a multiple of (bfp8, bfp16) or not smaller than (fp32, unless zero) one unit
+        of biased exponent `low`, and no exponent is larger than `high`.
+    digits : int
+        Of 8 bits in a mantissa.
     """
 
     values: np.ndarray
     exponents: np.ndarray | None
     low: int
     high: int
+    digits: int = 1
 
     @classmethod
     def of(cls, tensor: Blocked):
@@ -89,7 +140,9 @@ class Operand:
         if low and not nonzero.all() and tensor.elements[~nonzero].any():
             low = 0
         values = tensor.elements.astype(np.float32)
-        return cls(values, exponents, low, int(exponents.max(initial=0)))
+        digits = tensor.format.element_bits // _DIGIT_BITS
+        low = max(0, low - _DIGIT_BITS * (digits - 1))
+        return cls(values, exponents, low, int(exponents.max(initial=0)), digits)
 
 
 def in_range(stationary, moving, products, start=None):
@@ -102,6 +155,7 @@ def in_range(stationary, moving, products, start=None):
     products * 2^(high + high' - 252); rounding adds less than a factor of two.
     """
     low = stationary.low + moving.low
+    products = int(products) * len(digit_pairs(stationary, moving))
     if stationary.exponents is None:
         fits = low - 277 >= -126
     else:

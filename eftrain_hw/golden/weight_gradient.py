@@ -4,7 +4,15 @@ import math
 
 import numpy as np
 
-from .dot import Operand, accumulate, align, dot_terms, in_range, scale
+from .dot import (
+    Operand,
+    accumulate,
+    align,
+    digit_pairs,
+    dot_terms,
+    in_range,
+    scaled_digits,
+)
 from .geometry import ceil_div, output_size, pair, pixel_index, pixel_rows
 
 __all__ = ["conv_backward_weight"]
@@ -46,7 +54,7 @@ def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split)
             f"gradient must have {images} images of {expected} pixels in vectors of {lanes},"
             f" not shape {dy.elements.shape}"
         )
-    if x.format.name != dy.format.name:
+    if (x.exponents is None) != (dy.exponents is None):
         raise ValueError(f"gradient must be {x.format.name} as the input, not {dy.format.name}")
     powers = all(isinstance(part, int) and part > 0 and part & (part - 1) == 0 for part in split)
     if len(split) != 3 or not powers or math.prod(split) != lanes:
@@ -56,6 +64,7 @@ def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split)
     groups = ceil_div(images, split[0]), ceil_div(rows, split[1]), ceil_div(columns, split[2])
     products = math.prod(groups) * lanes
     exact_sum = moving.exponents is not None
+    pairs = digit_pairs(stationary, moving)
     quick = in_range(stationary, moving, products) and in_range(stationary, _ONE, products)
 
     gradients = _Gather(stationary, (images, rows, columns), quick)
@@ -69,18 +78,22 @@ def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split)
     for at in range(0, math.prod(groups), step):
         group = np.arange(at, min(at + step, math.prod(groups)))
         image, row, column = _lane_pixels(group, groups, split)
-        left = gradients(image, row, column).swapaxes(1, 2)  # (groups, o, lanes)
+        # (groups, o, lanes)
+        left = [digit.swapaxes(1, 2) for digit in gradients(image, row, column)]
         tap_row = row[..., None, None] * stride[0] + np.arange(kernel[0])[:, None] - padding[0]
         tap_column = column[..., None, None] * stride[1] + np.arange(kernel[1]) - padding[1]
         right = inputs(image[..., None, None], tap_row, tap_column)
-        right = right.reshape(group.size, lanes, taps)
+        right = [digit.reshape(group.size, lanes, taps) for digit in right]
         if not exact_sum:
-            left = np.ascontiguousarray(left)
-        terms = dot_terms(left, right, exact_sum=exact_sum, quick=quick)
-        terms_bias = dot_terms(left, ones, exact_sum=exact_sum, quick=quick)
-        for term, term_bias in zip(terms, terms_bias, strict=True):
-            dw = accumulate(dw, term, quick=quick)
-            db = accumulate(db, term_bias, quick=quick)
+            left = [np.ascontiguousarray(digit) for digit in left]
+        options = {"exact_sum": exact_sum, "quick": quick}
+        terms = [dot_terms(left[a], right[b], **options) for a, b in pairs]
+        terms_bias = [dot_terms(digit, ones, **options) for digit in left]
+        for step_terms, step_bias in zip(zip(*terms), zip(*terms_bias), strict=True):
+            for term in step_terms:
+                dw = accumulate(dw, term, quick=quick)
+            for term in step_bias:
+                db = accumulate(db, term, quick=quick)
     dw = dw.reshape(out_blocks, lanes, *kernel, in_blocks, lanes).transpose(0, 4, 2, 3, 5, 1)
     return np.ascontiguousarray(dw), db.reshape(-1)
 
@@ -97,11 +110,10 @@ def _lane_pixels(group, groups, split):
 
 
 class _Gather:
-    """Reads pixels of an operand, one a lane, and aligns them over the lanes (axis 1)."""
+    """Reads pixels of an operand, one a lane, aligned over the lanes (axis 1): a list of digits."""
 
     def __init__(self, operand, shape, quick):
-        self._shape = shape
-        self._dtype = np.float32 if quick else np.float64
+        self._operand, self._shape, self._quick = operand, shape, quick
         self._values = pixel_rows(operand.values)
         self._exponents = None
         if operand.exponents is not None:
@@ -113,5 +125,7 @@ class _Gather:
         if self._exponents is not None:
             exponents = self._exponents.take(index, axis=0)[..., None]
             values, exponents = align(values, exponents, axis=1)
-            values = values * scale(exponents, self._dtype)
-        return values.reshape(*values.shape[:-2], -1)
+        else:
+            exponents = None
+        digits = scaled_digits(self._operand, values, exponents, quick=self._quick)
+        return [digit.reshape(*digit.shape[:-2], -1) for digit in digits]

@@ -77,19 +77,23 @@ class LaneRead(wiring.Signature):
     `address` counts elements within a slot; `serial` says how exponents lie: 0, one exponent for
     all lanes (scatter: vector `address`), 1, one for each lane (strip and rotate: vector
     `address // lanes` of every lane). The answer comes a fixed number of cycles later.
+
+    With `config.bfp16`, a slot may be `wide`: it holds half as many elements of two digits, and
+    `low` are the low ones, 0 of other slots.
     """
 
     def __init__(self, config, elements):
         bits = 8 * config.element_bytes
-        super().__init__(
-            {
-                "slot": Out(1),
-                "address": Out(range(elements)),
-                "serial": Out(1),
-                "elements": In(data.ArrayLayout(bits, config.lanes)),
-                "exponents": In(data.ArrayLayout(8, config.lanes)),
-            }
-        )
+        ports = {
+            "slot": Out(1),
+            "address": Out(range(elements)),
+            "serial": Out(1),
+            "elements": In(data.ArrayLayout(bits, config.lanes)),
+            "exponents": In(data.ArrayLayout(8, config.lanes)),
+        }
+        if config.bfp16:
+            ports |= {"wide": Out(1), "low": In(data.ArrayLayout(bits, config.lanes))}
+        super().__init__(ports)
 
 
 class LaneWrite(wiring.Signature):
@@ -104,23 +108,29 @@ class LaneWrite(wiring.Signature):
 
     Exponent `exponent` goes to the bytes `exponent_lanes` of word `exponent_word`. All enables are
     0 in a cycle without a write.
+
+    With `config.bfp16`, a word of a wide slot holds both digits of half as many elements: a ^ (j %
+    piece) is the position of the element whose number in the word is a, plus half a word for its
+    low digit. Of a word to one lane, `halves[h]` enables the positions p with p ^ (j % piece) in
+    half h of the piece.
     """
 
     def __init__(self, config, words):
         elements = words * config.elements_per_beat // 2
-        super().__init__(
-            {
-                "word": Out(range(words // 2)),
-                "data": Out(8 * config.bus_bytes),
-                "lanes": Out(config.lanes),
-                "groups": Out(config.vectors_per_beat),
-                "parts": Out(config.beats_per_vector),
-                "positions": Out(config.elements_per_beat),
-                "exponent_word": Out(range(elements // config.lanes)),
-                "exponent": Out(8),
-                "exponent_lanes": Out(config.lanes),
-            }
-        )
+        ports = {
+            "word": Out(range(words // 2)),
+            "data": Out(8 * config.bus_bytes),
+            "lanes": Out(config.lanes),
+            "groups": Out(config.vectors_per_beat),
+            "parts": Out(config.beats_per_vector),
+            "positions": Out(config.elements_per_beat),
+            "exponent_word": Out(range(elements // config.lanes)),
+            "exponent": Out(8),
+            "exponent_lanes": Out(config.lanes),
+        }
+        if config.bfp16:
+            ports["halves"] = Out(2)
+        super().__init__(ports)
 
 
 class BiasWrite(wiring.Signature):

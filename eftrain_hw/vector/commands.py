@@ -20,6 +20,7 @@ DRAIN = CommandLayout(
             flag=True,
         ),
         Field("raw", 1, "store fp32 instead of the compute format", flag=True),
+        Field("low", 1, "store bfp16's low digits, and no exponents", flag=True),
         Field("blocks", 16, "channel blocks of `lanes` rows; outermost loop"),
         Field("images", 16, "runs of each block"),
         Field("run", 16, "consecutive positions, one vector each"),

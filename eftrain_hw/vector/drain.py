@@ -109,7 +109,9 @@ class Drain(wiring.Component):
         encode = None
         depth = latency + 8
         if config.has_exponents:
-            encode = VectorQuantise(lanes=config.lanes, parallel=lanes)
+            encode = VectorQuantise(
+                lanes=config.lanes, parallel=lanes, digits=2 if config.bfp16 else 1
+            )
             depth += encode.latency + beats
         m.submodules.runs = runs = DrainRuns(config)
         m.submodules.walk = walk = DrainWalk(config)
@@ -146,7 +148,7 @@ class Drain(wiring.Component):
             walk.step.eq(step),
             self.mask_items.ready.eq(step & walk.mask),
             elements.reserve.eq(step),
-            exponents.reserve.eq(step & encoded & walk.first),
+            exponents.reserve.eq(step & encoded & walk.first & ~walk.low),
             self.accumulator.bank.eq(walk.bank),
             self.accumulator.position.eq(walk.position),
             self.accumulator.group.eq(walk.group),
@@ -184,6 +186,10 @@ class Drain(wiring.Component):
                 exponents.i_valid.eq(encode.o_valid & encode.o_first),
                 exponents.i.eq(encode.o_exponent),
             ]
+            if config.bfp16:
+                m.d.comb += encode.low.eq(delay(m, walk.low, 2 + latency, name="low"))
+                with m.If(encode.o_low):
+                    m.d.comb += exponents.i_valid.eq(0)
             with m.If(~raw):
                 m.d.comb += [elements.i_valid.eq(encode.o_valid), elements.i.eq(Cat(encode.o))]
         wiring.connect(m, wiring.flipped(self.element_items), elements.o)

@@ -98,7 +98,7 @@ class DrainRuns(wiring.Component):
         offer(
             m,
             self.exponent_run,
-            when=advance & (~c.raw if config.has_exponents else C(0, 1)),
+            when=advance & (~c.raw & ~c.low if config.has_exponents else C(0, 1)),
             address=bytes_of_lines(c.exponent_base) + vector,
             items=c.run,
         )

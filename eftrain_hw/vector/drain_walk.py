@@ -32,7 +32,7 @@ class DrainWalk(wiring.Component):
         A group is wanted.
     first, last : Out(1)
         It is the first (last) one of its vector.
-    relu, mask, raw : Out(1)
+    relu, mask, raw, low : Out(1)
         The command's flags.
     step : In(1)
         Read it; only while `want` is 1.
@@ -60,6 +60,7 @@ class DrainWalk(wiring.Component):
                 "relu": Out(1),
                 "mask": Out(1),
                 "raw": Out(1),
+                "low": Out(1),
                 "step": In(1),
                 "bank": Out(1),
                 "position": Out(range(config.accumulator_depth)),
@@ -88,6 +89,7 @@ class DrainWalk(wiring.Component):
             self.relu.eq(c.relu),
             self.mask.eq(c.mask),
             self.raw.eq(c.raw),
+            self.low.eq(c.low),
         ]
         with m.If(load):
             m.d.sync += [has_waiting.eq(0), c.eq(waiting)]

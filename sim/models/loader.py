@@ -18,10 +18,12 @@ __all__ = [
     "BIASES",
     "ELEMENTS",
     "EXPONENTS",
+    "LOW",
     "LoaderBench",
     "config_of",
     "expected_slot",
     "load_and_check",
+    "low_digits",
     "strips",
     "tensor",
     "tile",
@@ -29,12 +31,12 @@ __all__ = [
 ]
 
 CYCLE_LIMIT = 30_000
-ELEMENTS, EXPONENTS, BIASES = 3, 4100, 5200  # lines
+ELEMENTS, EXPONENTS, BIASES, LOW = 3, 4100, 5200, 5600  # lines
 
 
-def config_of(lanes, ports, format="bfp8"):
+def config_of(lanes, ports, format="bfp8", **changes):
     return AcceleratorConfig(
-        rows=4, lanes=lanes, ports=ports, format=format, drain_lanes=1,
+        rows=4, lanes=lanes, ports=ports, format=format, drain_lanes=1, **changes,
         moving_words=256, stationary_words=64, bias_depth=128,
     )
 
@@ -49,6 +51,13 @@ def tensor(config, vectors, seed):
     if not config.has_exponents:
         exponents[:] = 0
     return SimpleNamespace(dram=dram, elements=elements, exponents=exponents, vectors=vectors)
+
+
+def low_digits(config, source):
+    """The same tensor's low digits: other bytes of the DRAM image."""
+    start, size = LOW * 64, config.vector_bytes
+    low = source.dram[start:][: source.vectors * size].reshape(source.elements.shape)
+    return SimpleNamespace(**{**vars(source), "elements": low})
 
 
 def walk(command):
@@ -193,9 +202,11 @@ class LoaderBench:
         while self.commands or self.ctx.get(self.loader.busy):
             await self.step()
 
-    async def read(self, buffer, serial, addresses):
-        """Elements and exponents of all lanes at each address of the slot that is full."""
+    async def read(self, buffer, serial, addresses, wide=False):
+        """Elements, exponents (and low digits) of all lanes at each address of the full slot."""
         ctx, answers = self.ctx, []
+        if self.config.bfp16:
+            ctx.set(buffer.read.wide, wide)
         ctx.set(buffer.read.slot, ctx.get(buffer.read_slot))
         ctx.set(buffer.read.serial, serial)
         for i in range(len(addresses) + buffer.read_latency):
@@ -203,7 +214,8 @@ class LoaderBench:
                 ctx.set(buffer.read.address, addresses[i])
             if i >= buffer.read_latency:
                 elements, exponents = ctx.get(buffer.read.elements), ctx.get(buffer.read.exponents)
-                answers.append((list(elements), list(exponents)))
+                low = list(ctx.get(buffer.read.low)) if self.config.bfp16 else None
+                answers.append((list(elements), list(exponents), low))
             await self.step()
         return dict(zip(addresses, answers))
 
@@ -212,8 +224,13 @@ class LoaderBench:
         ctx, lanes = self.ctx, self.config.lanes
         assert ctx.get(buffer.full)
         elements, exponents = expected_slot(self.config, command, self.source)
-        serial = command["mode"] != MODES["scatter"]
-        got = await self.read(buffer, serial, sorted({address for _, address in elements}))
+        serial, wide = command["mode"] != MODES["scatter"], command.get("wide", 0)
+        addresses = sorted({address for _, address in elements})
+        got = await self.read(buffer, serial, addresses, wide)
+        if wide:
+            low, _ = expected_slot(self.config, command, low_digits(self.config, self.source))
+            for (lane, address), digit in low.items():
+                assert got[address][2][lane] == digit, (lane, address)
         for (lane, address), element in elements.items():
             assert got[address][0][lane] == element, (lane, address)
             if serial:
@@ -264,7 +281,11 @@ def strips(a, b, c, **changes):
 
 async def load_and_check(bench, buffer, commands, slow=False):
     for command in commands:
-        bench.send(**command)
+        if command.get("wide"):  # low digits first: both bring the exponents
+            bench.send(**command | {"low": 1, "base": LOW, "publish": 0})
+            bench.send(**command | {"acquire": 0})
+        else:
+            bench.send(**command)
     for command in commands:
         while not bench.ctx.get(buffer.full):
             await bench.step()

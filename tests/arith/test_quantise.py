@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eftrain_hw.arith import VectorQuantise
-from eftrain_hw.formats import BFP8
+from eftrain_hw.formats import BFP8, BFP16
 
 SHAPES = [(1, 1), (4, 4), (4, 1), (8, 2), (16, 4), (16, 16), (32, 8)]
 OUTPUTS = ("o_first", "o_last", "o_nonfinite", "o_exponent", "o")
@@ -48,7 +48,7 @@ def vectors(rng, lanes, count):
     return words.astype(np.uint32)
 
 
-def run(simulate, dut, words, rng, idle):
+def run(simulate, dut, words, rng, idle, low=()):
     """Beats out with their cycle, and the cycle in which each vector was complete."""
     beats = words.reshape(-1, dut.parallel).tolist()
     received, complete = [], []
@@ -63,6 +63,8 @@ def run(simulate, dut, words, rng, idle):
             ctx.set(dut.i_valid, send)
             if send:
                 ctx.set(dut.i, beats[sent])
+                if dut.digits == 2:
+                    ctx.set(dut.low, low[sent // dut.beats])
                 sent += 1
                 if sent % dut.beats == 0:
                     complete.append(cycle)
@@ -102,6 +104,25 @@ def test_vectors(simulate, lanes, parallel, idle):
     assert received == expected
 
 
+@pytest.mark.parametrize("idle", [0, 0.5])
+@pytest.mark.parametrize(("lanes", "parallel"), [(4, 1), (16, 4), (16, 16)])
+def test_either_digit(simulate, lanes, parallel, idle):
+    """High and low digits of vectors in turn, against the codec of bfp16."""
+    rng = np.random.default_rng([lanes, parallel, int(10 * idle)])
+    words = vectors(rng, lanes, 3000 // lanes + 40)
+    finer = rng.random(words.shape) < 0.5  # halfway cases of the low digit
+    words[finer] &= np.uint32(0xFFFFFF80)
+    low = rng.integers(0, 2, len(words)).tolist()
+    dut = VectorQuantise(lanes=lanes, parallel=parallel, digits=2)
+    received, _ = run(simulate, dut, words, rng, idle, low)
+    elements, exponents = BFP16().encode(words.view(np.float32))
+    high = BFP8().encode(words.view(np.float32))[0].astype(int)
+    digits = np.where(np.array(low)[:, None], elements - 256 * high, high)
+    got = np.array([values for *_, values in received]).reshape(-1, lanes)
+    np.testing.assert_array_equal(got, digits)
+    np.testing.assert_array_equal([row[4] for row in received], np.repeat(exponents, dut.beats))
+
+
 def test_back_to_back_vectors_leave_without_a_gap(simulate):
     rng = np.random.default_rng(3)
     dut = VectorQuantise(lanes=16, parallel=4)
@@ -133,6 +154,7 @@ def test_codec_agrees_with_rational_arithmetic():
             "parallel must be a power of two, 1 to lanes (8), not 3",
         ),
         ({"lanes": 8, "parallel": 2.0}, TypeError, "parallel must be an int, not 2.0"),
+        ({"lanes": 8, "parallel": 2, "digits": 3}, ValueError, "digits must be 1 or 2, not 3"),
     ],
 )
 def test_rejects(rejects, parameters, error, message):

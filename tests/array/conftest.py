@@ -17,6 +17,18 @@ def _values(config, elements, exponents):
     return np.ldexp(aligned, largest - 133)
 
 
+def _digit(elements, low, exponents, digit):
+    """What the high or low digits of an aligned vector of 16 bits are worth, exact in float64."""
+    exponents = np.asarray(exponents, int)
+    largest = exponents.max()
+    mantissas = 256.0 * np.asarray(elements, float) + np.asarray(low, float)
+    aligned = np.rint(np.ldexp(mantissas, exponents - largest))
+    high = np.floor((aligned + 128) / 256)
+    if digit:
+        return np.ldexp((aligned - 256 * high) * (largest >= 8), largest - 141)
+    return np.ldexp(high, largest - 133)
+
+
 def _terms(config, rows, moving):
     """binary32 terms of stationary `rows` (rows, lanes) with a `moving` vector, by `_values`."""
     if config.has_exponents:
@@ -33,6 +45,7 @@ class Reference:
     """Terms and sums of vectors, and random vectors of a configuration."""
 
     values = staticmethod(_values)
+    digit = staticmethod(_digit)
     terms = staticmethod(_terms)
     add = staticmethod(fadd)
 

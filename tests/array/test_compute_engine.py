@@ -35,6 +35,7 @@ class Slot:
 
     def __init__(self, reference, config, rng, elements):
         self.elements = reference.elements(config, rng, (elements, config.lanes))
+        self.low = reference.elements(config, rng, (elements, config.lanes))
         self.shared = reference.exponents(rng, elements)
         self.serial = reference.exponents(rng, (elements // config.lanes, config.lanes))
         self.bias = rng.standard_normal(config.bias_depth).astype(np.float32)
@@ -69,44 +70,62 @@ class Model:
         return self.slots[side][self.turn[side]]
 
     def run(self, command):
-        rows, lanes = self.config.rows, self.config.lanes
         for tile in range(command["m_tiles"]):
             base = command["accumulator_base"] + tile * command["accumulator_m_step"]
             for outer in indices(command, LOOPS):
-                first = command["init"] and not any(outer)
-                stationary, starts = [], []
-                for channel in range(tile * rows, tile * rows + rows):
-                    address = command["stationary_base"] + offset(
-                        command, "stationary", LOOPS, outer
-                    )
-                    address += channel // lanes * command["stationary_block_step"] + channel % lanes
-                    slot = self.slot("stationary")
-                    vector = slot.read(address, command["stationary_serial"])
-                    stationary.append(self.reference.values(self.config, *vector))
-                    starts.append(slot.bias[channel] if command["bias"] else np.float32(0))
-                stationary = np.stack(stationary), np.array(starts) if first else None
-                for inner in indices(command, INNER):
-                    address = command["moving_base"] + offset(command, "moving", LOOPS, outer)
-                    address += offset(command, "moving", INNER, inner)
-                    if command["zero"]:
-                        moving = self.reference.constant(self.config, False)
-                    else:
-                        moving = self.slot("moving").read(address, command["moving_serial"])
-                    place = base + offset(command, "accumulator", INNER, inner)
-                    self.add(place % self.config.accumulator_depth, stationary, moving)
-                if command["ones"]:
-                    moving = self.reference.constant(self.config, True)
-                    self.add(base + command["ones_position"], stationary, moving)
+                self.sweeps(command, tile, base, outer)
         for side in ("moving", "stationary"):
             self.turn[side] += command[f"release_{side}"]
         if command["release_accumulator"]:
             self.published.append(self.sums[self.bank].copy())
             self.bank ^= 1
 
+    def sweeps(self, command, tile, base, outer):
+        """One sweep, in bfp16 one for each pair of digits."""
+        pairs = [(0, 0)]
+        pairs += [(0, 1)] * command.get("moving_wide", 0)
+        pairs += [(1, 0)] * command.get("stationary_wide", 0)
+        for digits in pairs:
+            self.sweep(command, tile, base, outer, digits)
+
+    def read(self, command, side, address, digit):
+        slot = self.slot(side)
+        elements, exponents = slot.read(address, command[f"{side}_serial"])
+        if command.get(f"{side}_wide"):
+            return self.reference.digit(elements, slot.low[address], exponents, digit)
+        return self.reference.values(self.config, elements, exponents)
+
+    def sweep(self, command, tile, base, outer, digits):
+        rows, lanes = self.config.rows, self.config.lanes
+        first = command["init"] and not any(outer) and not any(digits)
+        stationary, starts = [], []
+        for channel in range(tile * rows, tile * rows + rows):
+            address = command["stationary_base"] + offset(command, "stationary", LOOPS, outer)
+            address += channel // lanes * command["stationary_block_step"] + channel % lanes
+            stationary.append(self.read(command, "stationary", address, digits[0]))
+            bias = self.slot("stationary").bias[channel]
+            starts.append(bias if command["bias"] else np.float32(0))
+        stationary = np.stack(stationary), np.array(starts) if first else None
+        for inner in indices(command, INNER):
+            address = command["moving_base"] + offset(command, "moving", LOOPS, outer)
+            address += offset(command, "moving", INNER, inner)
+            if command["zero"]:
+                moving = self.constant(False)
+            else:
+                moving = self.read(command, "moving", address, digits[1])
+            place = base + offset(command, "accumulator", INNER, inner)
+            self.add(place % self.config.accumulator_depth, stationary, moving)
+        if command["ones"] and not digits[1]:
+            place = base + command["ones_position"]
+            self.add(place, stationary, self.constant(True))
+
+    def constant(self, ones):
+        return self.reference.values(self.config, *self.reference.constant(self.config, ones))
+
     def add(self, position, stationary, moving):
         self.positions += 1
         rows, starts = stationary
-        terms = self.reference.terms(self.config, rows, self.reference.values(self.config, *moving))
+        terms = self.reference.terms(self.config, rows, moving)
         sums = self.sums[self.bank, :, position]
         sums[:] = self.reference.add(sums if starts is None else starts, terms)
 
@@ -172,6 +191,8 @@ class RandomCommands:
         }
         for name in ("bias", "ones", "moving_serial", "stationary_serial"):
             command[name] = int(rng.integers(2))
+        if config.bfp16:
+            command["moving_wide"], command["stationary_wide"] = rng.integers(0, 2, 2).tolist()
         command["zero"] = int(rng.integers(8) == 0)
         for side in ("moving", "stationary"):
             command[f"acquire_{side}"] = int(not self.holds[side])
@@ -274,6 +295,7 @@ class Bench:
         async def process(ctx):
             raw, value = self.reference.raw, self.reference.bits
             answers = [None] * (self.read_latency - 2)
+            wide = self.config.bfp16
             sampled = [port.slot, port.address, port.serial]
             if side == "stationary":
                 sampled += [self.dut.bias.slot, self.dut.bias.word]
@@ -284,7 +306,10 @@ class Bench:
                 answer = answers.pop(0)
                 if answer is None:
                     continue
-                elements, exponents, bias = answer
+                elements, exponents, bias, low = answer
+                if wide:
+                    word = sum(raw(digit) << bits * lane for lane, digit in enumerate(low))
+                    ctx.set(port.low.as_value(), word)
                 word = sum(raw(element) << bits * lane for lane, element in enumerate(elements))
                 ctx.set(port.elements.as_value(), word)
                 word = sum(int(exponent) << 8 * lane for lane, exponent in enumerate(exponents))
@@ -300,7 +325,7 @@ class Bench:
         slot, address, serial, *bias = asked
         content = self.contents[side][slot]
         word = content.bias[bias[1]] if bias else None
-        return *content.read(address, serial), word
+        return *content.read(address, serial), word, content.low[address]
 
     async def drain(self, ctx):
         banks, port, lanes = self.controllers["accumulator"], self.dut.accumulator, 2
@@ -364,6 +389,8 @@ RANDOM = [
     (config_of(8, 4), 0.0),
     (config_of(4, 8), 0.5),
     (config_of(2, 4, format="fp32"), 0.9),
+    (config_of(4, 4, bfp16=True), 0.5),
+    (config_of(6, 8, bfp16=True), 0.0),
 ]
 
 

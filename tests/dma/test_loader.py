@@ -64,6 +64,23 @@ FORMATS = [
 ]
 
 
+@pytest.mark.parametrize("lanes, ports, pause", [(16, 2, 0.0), (4, 2, 0.5), (8, 1, 0.9)])
+def test_wide_slots_hold_both_digits(lanes, ports, pause):
+    """Slots of two digits, in all modes, in turn with slots of one."""
+    config = config_of(lanes, ports, bfp16=True)
+    commands = [command for case in CASES.values() for command in case] + strip_cases(lanes)
+    long = max(range(len(commands)), key=lambda k: commands[k]["columns"])
+    del commands[long]  # too long for a wide slot
+    wide = [command | {"wide": 1} for command in commands]
+    mixed = [command for pair in zip(wide, commands) for command in pair]
+
+    async def body(bench):
+        await load_and_check(bench, bench.moving, mixed, slow=pause == 0.5)
+
+    source = tensor(config, 300 + 70 * lanes, seed=lanes)
+    LoaderBench(config, source, pause=pause, seed=ports).run(body)
+
+
 @pytest.mark.parametrize("lanes, ports, format, pause", FORMATS)
 def test_slots_hold_what_the_contract_says(lanes, ports, format, pause):
     config = config_of(lanes, ports, format)

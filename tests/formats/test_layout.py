@@ -32,4 +32,4 @@ def test_format_names():
     assert isinstance(format_named("bfp8"), BFP8) and isinstance(format_named("fp32"), FP32)
     with pytest.raises(ValueError) as caught:
         format_named("bf16")
-    assert str(caught.value) == "format must be one of ('bfp8', 'fp32'), not 'bf16'"
+    assert str(caught.value) == "format must be one of ('bfp8', 'bfp16', 'fp32'), not 'bf16'"

@@ -82,7 +82,7 @@ def mac(a, b, c):
 
 
 def shifted(mantissa, distance):
-    return 0 if distance >= 8 else round(Fraction(mantissa, 2**distance))
+    return round(Fraction(mantissa, 2**distance))
 
 
 def align(mantissas, exponents):
@@ -114,7 +114,22 @@ def encode(values):
     return mantissas, exponent
 
 
+def encode_two_digits(values):
+    high, exponent = encode(values)
+    mantissas = []
+    for value, digit in zip(values, high, strict=True):
+        low = 0
+        if exponent >= 8 and math.isfinite(value):
+            exact = Fraction(flushed(value)) * Fraction(2) ** (133 - exponent)
+            if abs(exact) < Fraction(255, 2):
+                low = max(-127, min(127, round((exact - digit) * 256)))
+        mantissas.append(256 * digit + low)
+    return mantissas, exponent
+
+
 def store(values, name):
+    if name == "bfp16":
+        return encode_two_digits(values)
     return encode(values) if name == "bfp8" else ([flushed(value) for value in values], None)
 
 
@@ -136,11 +151,28 @@ def term_fp32(s, x):
     return level[0]
 
 
-def term(s, s_exponents, x, x_exponents):
-    """Term of two vectors with an exponent for each lane (None for fp32)."""
+def digits(mantissas, exponent, wide):
+    """Vectors of one digit each, with their exponents, of an aligned vector."""
+    if not wide:
+        return [(mantissas, exponent)]
+    high = [(m + 128) // 256 for m in mantissas]
+    low = [m - 256 * h if exponent >= 8 else 0 for m, h in zip(mantissas, high, strict=True)]
+    return [(high, exponent), (low, exponent - 8)]
+
+
+def terms(s, s_exponents, x, x_exponents, wide=(False, False)):
+    """Terms of two vectors with an exponent for each lane (None for fp32); `wide` is bfp16."""
     if s_exponents is None:
-        return term_fp32(s, x)
-    return term_bfp8(*align(s, s_exponents), *align(x, x_exponents))
+        return [term_fp32(s, x)]
+    left, right = digits(*align(s, s_exponents), wide[0]), digits(*align(x, x_exponents), wide[1])
+    pairs = [(left[0], digit) for digit in right] + [(digit, right[0]) for digit in left[1:]]
+    return [term_bfp8(*a, *b) for a, b in pairs]
+
+
+def add_terms(acc, new):
+    for term in new:
+        acc = add(acc, term)
+    return acc
 
 
 class Map:
@@ -168,7 +200,7 @@ def every(exponent, lanes):
 # -- passes; weights are arrays (Ob, Ib, kh, kw, i, o) and (Ob, Ib, kh, kw, i)
 
 
-def conv_forward(x, w, w_exponents, bias, *, stride, padding, relu):
+def conv_forward(x, w, w_exponents, bias, *, stride, padding, relu, wide=(False, False)):
     out_blocks, in_blocks, kh, kw, lanes, _ = w.shape
     rows = (x.height + 2 * padding[0] - kh) // stride[0] + 1
     columns = (x.width + 2 * padding[1] - kw) // stride[1] + 1
@@ -191,14 +223,17 @@ def conv_forward(x, w, w_exponents, bias, *, stride, padding, relu):
                                 exponents = None
                                 if w_exponents is not None:
                                     exponents = w_exponents[ob, ib, kr, kc].tolist()
-                                acc = add(acc, term(row, exponents, vector, every(exponent, lanes)))
+                                others = every(exponent, lanes)
+                                acc = add_terms(acc, terms(row, exponents, vector, others, wide))
                     if relu:
                         acc = acc if acc > 0 else 0.0
                     result[n, ob, oh, ow, o] = acc
     return result, (x.images, out_blocks, rows, columns, lanes)
 
 
-def conv_backward_input(dy, w, w_exponents, *, size, stride, padding, mask):
+def conv_backward_input(
+    dy, w, w_exponents, *, size, stride, padding, mask, wide=(False, False), least=0
+):
     out_blocks, in_blocks, kh, kw, lanes, _ = w.shape
     result = {}
     for n in range(dy.images):
@@ -219,17 +254,15 @@ def conv_backward_input(dy, w, w_exponents, *, size, stride, padding, mask):
                                 own = None
                                 if w_exponents is not None:
                                     own = int(w_exponents[ob, ib, kr, kc, i])
-                                acc = add(
-                                    acc,
-                                    term(row, every(own, lanes), vector, every(exponent, lanes)),
-                                )
+                                own, others = every(own, lanes), every(exponent, lanes)
+                                acc = add_terms(acc, terms(row, own, vector, others, wide))
                     if mask is not None:
-                        acc = acc if flushed(mask.vector(n, ib, ih, iw)[0][i]) > 0 else 0.0
+                        acc = acc if flushed(mask.vector(n, ib, ih, iw)[0][i]) > least else 0.0
                     result[n, ib, ih, iw, i] = acc
     return result, (dy.images, in_blocks, *size, lanes)
 
 
-def conv_backward_weight(x, dy, *, kernel, stride, padding, split):
+def conv_backward_weight(x, dy, *, kernel, stride, padding, split, wide=(False, False)):
     lanes = x.lanes
     parts_a, parts_b, parts_c = split
     strip_rows = -(-dy.height // parts_b)
@@ -261,7 +294,7 @@ def conv_backward_weight(x, dy, *, kernel, stride, padding, split):
             ones = ([1.0] * lanes, None)
             if gradient[1] is not None:
                 ones = ([64] * lanes, [127] * lanes)
-            acc = add(acc, term(*gradient, *ones))
+            acc = add_terms(acc, terms(*gradient, *ones, (wide[0], False)))
         db[channel] = acc
         for ib in range(x.blocks):
             for kr in range(kernel[0]):
@@ -280,7 +313,7 @@ def conv_backward_weight(x, dy, *, kernel, stride, padding, split):
                     for i in range(lanes):
                         acc = 0.0
                         for gradient, vectors in zip(gradients, moving, strict=True):
-                            acc = add(acc, term(*gradient, *over_lanes(vectors, i)))
+                            acc = add_terms(acc, terms(*gradient, *over_lanes(vectors, i), wide))
                         dw[ob, ib, kr, kc, i, o] = acc
     return (dw, (dy.blocks, x.blocks, *kernel, lanes, lanes)), (db, (dy.blocks * lanes,))
 

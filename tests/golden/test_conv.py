@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from eftrain_hw.formats import BFP8, FP32, Blocked
+from eftrain_hw.formats import BFP8, BFP16, FP32, Blocked
 from eftrain_hw.golden import (
     conv,
     conv_backward_input,
@@ -42,8 +42,9 @@ def vectors(rng, format, shape, regime):
         "huge": (188, 194),
         "wide": (0, 255),
     }[regime]
-    if format.name == "bfp8":
-        mantissas = rng.integers(-127, 128, shape).astype(np.int8)
+    if format.exponent_bits:
+        limit = 127 if format.name == "bfp8" else BFP16.LIMIT
+        mantissas = rng.integers(-limit, limit + 1, shape).astype(format.element_dtype)
         mantissas[rng.random(shape) < 0.2] = 0
         exponents = rng.integers(low, high, shape[:-1]).astype(np.uint8)
         zero = rng.random(shape[:-1]) < 0.15
@@ -93,7 +94,7 @@ def encoded(scalar, same_bits):
         stored = [scalar.store(row, name) for row in values.reshape(-1, LANES).tolist()]
         elements = np.array([row for row, _ in stored], actual.format.element_dtype)
         elements = elements.reshape(values.shape)
-        if name == "bfp8":
+        if name != "fp32":
             exponents = np.array([exponent for _, exponent in stored], np.uint8)
             same_bits(actual.exponents, exponents.reshape(values.shape[:-1]))
         else:
@@ -147,6 +148,49 @@ def test_backward_weight_equals_the_scalar_model(format, shape, regime, scalar, 
     expected_dw, expected_db = scalar.conv_backward_weight(
         scalar.Map(x.elements, x.exponents), scalar.Map(dy.elements, dy.exponents), **options
     )
+    same_bits(dw, filled(*expected_dw))
+    same_bits(db, filled(*expected_db))
+
+
+WIDE = [(16, 16), (16, 8), (8, 16)]
+
+
+@pytest.mark.parametrize("bits", WIDE)
+@pytest.mark.parametrize("shape,regime", CASES)
+def test_bfp16_and_mixtures_equal_the_scalar_model(bits, shape, regime, scalar, same_bits, encoded):
+    """Forward, input gradient and weight gradient with (stationary, moving) of 8 or 16 bits."""
+    _, _, _, size, kernel, stride, padding, split = shape
+    wide = tuple(width == 16 for width in bits)
+    left, right = ({8: BFP8(), 16: BFP16()}[width] for width in bits)
+    x, _, dy, bias = case(right, shape, regime)
+    _, w, stationary_dy, _ = case(left, shape, regime)
+    options = {"stride": stride, "padding": padding}
+
+    expected = filled(
+        *scalar.conv_forward(
+            scalar.Map(x.elements, x.exponents), w.elements, w.exponents, bias.tolist(),
+            relu=False, wide=wide, **options,
+        )
+    )  # fmt: skip
+    same_bits(conv_forward(x, w, bias, encode=False, **options), expected)
+    encoded(conv_forward(x, w, bias, format=BFP16(), **options), expected)
+
+    expected = filled(
+        *scalar.conv_backward_input(
+            scalar.Map(dy.elements, dy.exponents), w.elements, w.exponents, size=size,
+            mask=scalar.Map(x.elements, x.exponents), wide=wide, least=127 if wide[1] else 0,
+            **options,
+        )
+    )  # fmt: skip
+    encoded(conv_backward_input(dy, w, input_size=size, mask=x, **options), expected)
+
+    options |= {"kernel": kernel, "split": split}
+    dw, db = conv_backward_weight(x, stationary_dy, **options)
+    expected_dw, expected_db = scalar.conv_backward_weight(
+        scalar.Map(x.elements, x.exponents),
+        scalar.Map(stationary_dy.elements, stationary_dy.exponents),
+        wide=wide, **options,
+    )  # fmt: skip
     same_bits(dw, filled(*expected_dw))
     same_bits(db, filled(*expected_db))
 

@@ -184,6 +184,27 @@ def test_commands_of_every_kind_follow_each_other(make_bench, stall):
     bench.assert_nothing_else_written()
 
 
+@pytest.mark.parametrize("stall", [0.0, 0.5])
+def test_high_and_low_digits(make_bench, stall):
+    """A tile in bfp16: two commands, back to back; the mask holds for both."""
+    config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, accumulator_depth=128, bfp16=True)
+    dut, bench = build(make_bench, config, stall=stall)
+    mask = format_named("bfp8").encode(random_values(bench.rng, (60, 8)))[0]
+    bench.store(MASK, mask)
+    fields = {**BASES, **TILE, "mask": 1, "relu": 0}
+    below = fields | {"low": 1, "base": ELEMENTS // 64 + 8}
+    bench.commands.items += [command(**fields), command(**below)]
+    finish(dut, bench)
+    for index, vector in expected(config, bench.accumulators.values[0], fields, mask):
+        elements, exponents = format_named("bfp16").encode(vector[None])
+        high, exponent = fetch_vector(bench, config, index)
+        place = ELEMENTS + 512 + index * config.lanes
+        low = bench.fetch(place, np.zeros(config.lanes, np.int8))
+        np.testing.assert_array_equal(256 * high.astype(int) + low, elements[0])
+        assert exponent[0] == exponents[0]
+    bench.assert_nothing_else_written()
+
+
 def test_a_command_is_taken_when_its_bank_is_there(make_bench):
     config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, accumulator_depth=128)
     dut, bench = build(make_bench, config)
