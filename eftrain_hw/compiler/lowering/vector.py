@@ -168,8 +168,19 @@ def _layout(value):
     return text if len(value.segments) == 1 else f"{text} concatenated of {value.segments}"
 
 
+def _merged(segments, lanes):
+    """The same layout with as few segments as possible: one that fills its blocks has no seam."""
+    merged = [segments[0]]
+    for channels in segments[1:]:
+        if merged[-1] % lanes:
+            merged.append(channels)
+        else:
+            merged[-1] += channels
+    return tuple(merged)
+
+
 def lower_concat(state, node, name, *values):
-    segments = tuple(channels for value in values for channels in value.segments)
+    segments = _merged([c for value in values for c in value.segments], state.config.lanes)
     relu = all(value.relu for value in values)  # then the users' gradients take the mask
     copied, start = [], 0
     for value in values:
