@@ -18,6 +18,7 @@ class _Builder:
         self.graph = nn.Graph(shape)
         self.value = self.graph.input
         self.holes = False  # whether channels lie as a concatenation left them
+        self.normed = False
 
     def pick(self, *choices):
         return choices[self.rng.integers(len(choices))]
@@ -54,6 +55,10 @@ class _Builder:
         self.holes = False
 
     def norm(self):
+        """Once: behind another one, or under a mean, true gradients are 0 and rounding is all."""
+        if self.normed:
+            return
+        self.normed = True
         self.add(nn.BatchNorm2d(self.value.shape[0], momentum=self.pick(0.1, 0.5)))
 
     def pool(self):
@@ -96,7 +101,7 @@ class _Builder:
         self.holes = True
 
     def finish(self, outputs):
-        if self.rng.integers(2):
+        if self.rng.integers(2) and not self.normed:
             self.add(nn.AdaptiveAvgPool2d(1))
         self.add(nn.Flatten())
         self.add(nn.Linear(self.value.shape[0], outputs))

@@ -8,6 +8,7 @@ import torch
 from eftrain_hw import AcceleratorConfig, nn
 from eftrain_hw.compiler.compile import prepare
 from eftrain_hw.compiler.parameters import (
+    channel_positions,
     parameter_from_device,
     parameter_to_device,
     weight_mask,
@@ -29,8 +30,7 @@ class TorchNetwork(torch.nn.Module):
         super().__init__()
         self.nodes = network.nodes
         self.output = network.output_node.name
-        self.dropped = [n.name for n in self.nodes if isinstance(n.layer, nn.Dropout) and n.layer.p]
-        self.step = 1
+        self.dropouts, self.batch, self.step = {}, None, 1
         for node in self.nodes:
             kind = type(node.layer).__name__
             if kind in ("Add", "Concat", "Dropout"):
@@ -62,16 +62,17 @@ class TorchNetwork(torch.nn.Module):
         return values[self.output]
 
     def _dropout(self, node, x):
-        """With the golden model's own choice of elements."""
+        """With the golden model's own choice of elements, which goes by their place in memory."""
         if not self.training or not node.layer.p:
             return x
-        flat = x.dim() == 2
-        ones = np.ones(x.shape if not flat else (*x.shape, 1, 1), np.float32)
-        blocked = Blocked.encode(format_named("fp32"), block_channels(ones, CONFIG.lanes))
-        seed = layer_seed(SEED, self.step, self.dropped.index(node.name))
-        kept = dropout(blocked, p=node.layer.p, seed=seed).decode()
-        kept = unblock_channels(kept, ones.shape[1]) != 0
-        return x * torch.tensor(kept.reshape(x.shape) / (1 - node.layer.p))
+        op = self.dropouts[node.name]
+        shape = (x.shape[0] if self.batch is None else self.batch, *op.in_shape, CONFIG.lanes)
+        ones = Blocked.encode(format_named("fp32"), np.ones(shape, np.float32))
+        seed = layer_seed(SEED, self.step, op.index)
+        kept = dropout(ones, p=op.p, seed=seed).decode() != 0
+        kept = unblock_channels(kept, op.in_shape[0] * CONFIG.lanes)
+        kept = kept[: len(x), channel_positions(op.segments, CONFIG.lanes)]
+        return x * torch.tensor(kept.reshape(x.shape) / (1 - op.p)).to(x.dtype)
 
 
 class Pair:
@@ -90,6 +91,10 @@ class Pair:
             network, config, batch_size=batch, loss=loss, optimizer=optimizer
         )
         self.torch = TorchNetwork(network)
+        self.torch.dropouts = {
+            op.name.rpartition(".")[0]: op for op in self.program.ops if hasattr(op, "p")
+        }
+        self.torch.batch = batch
         self.rng = np.random.default_rng(seed)
         self.ops = {op.key: op for op in self.program.ops if hasattr(op, "key")}
         self.optimizer = self._optimizer(optimizer)

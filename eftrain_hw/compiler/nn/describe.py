@@ -57,12 +57,15 @@ def freeze(module, *names):
     Raises
     ------
     ValueError
-        A name is none of the parameters' or their layers'.
+        A name is none of them.
     """
+    layers = [name for name, _, _ in _primitives(module)]
     known = [name for name, layer, _ in _primitives(module) for name in _names(name, layer)]
     for name in names:
-        if not any(_covers(name, parameter) for parameter in known):
-            raise ValueError(f"freeze: names must be some of {known} or layers, not {name!r}")
+        if not any(_covers(name, item) for item in layers + known):
+            raise ValueError(
+                f"freeze: names must be layers or parameters of the network, not {name!r}"
+            )
     return _frozen(module, "", names or None)
 
 
@@ -97,9 +100,8 @@ def _frozen(module, prefix, names):
         return module
     left = tuple(
         name
-        for name, full in zip(module.trained(), [f"{prefix}.{n}".lstrip(".") for n in
-                                                 module.trained()], strict=True)
-        if names is not None and not any(_covers(given, full) for given in names)
-    )  # fmt: skip
+        for name in module.trained()
+        if names and not any(_covers(given, f"{prefix}.{name}".lstrip(".")) for given in names)
+    )
     everything = len(left) == len(module.parameters())
     return module if everything else replace(module, requires_grad=left or False)
