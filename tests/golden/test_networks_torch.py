@@ -140,7 +140,7 @@ def test_random_network_trains_like_torch(seed, height, width, batch, missing, p
         network = nn.freeze(network, *rng.choice(names[:-1], 2, replace=False))
     loss = nn.MSELoss() if rng.integers(3) == 0 else nn.CrossEntropyLoss(0.1 * rng.integers(2))
     pair = pairs.Pair(
-        network, batch=batch, loss=loss, optimizer=optim.SGD(lr=0.01, momentum=0.9), seed=seed
+        network, batch=batch, loss=loss, optimizer=optim.SGD(lr=0.002, momentum=0.9), seed=seed
     )
     valid = max(1, batch - missing)
     single = valid * min(np.prod(n.shape[1:]) for n in network.nodes if len(n.shape) == 3) == 1

@@ -240,7 +240,8 @@ def _close(what, actual, expected, tolerance, scale, terms=0.0):
     assert actual.shape == expected.shape, what
     assert np.isfinite(actual).all(), what
     error = np.sqrt(np.square(actual - expected).sum())
-    size = np.sqrt(np.square(expected).sum()) + 0.1 * scale + terms * 2.0**-21 / tolerance
+    size = np.sqrt(np.square(expected).sum()) + 0.1 * max(scale, 1e-6)
+    size += terms * 2.0**-21 / tolerance
     assert error <= tolerance * size, f"{what}: {error / size:.2e} > {tolerance:.0e}"
 
 
