@@ -221,7 +221,7 @@ def _load_network(path):
     except SyntaxError as error:
         raise ValueError(f"--network {path}, line {error.lineno}: {error.msg}") from None
     network = names.get("network")
-    if not isinstance(network, nn.Sequential):
+    if not isinstance(network, nn.Sequential | nn.Network):
         raise ValueError(
             f"--network {path} must define `network`, an nn.Sequential, not {network!r}"
         )

@@ -1,48 +1,42 @@
 """Network, configuration and batch to a program for a device."""
 
+from math import prod
+
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+from .support import check_supported
 
-__all__ = ["allocate", "compile_network", "place"]
+__all__ = ["allocate", "compile_network", "place", "prepare"]
 
 GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
 
 
-def compile_network(network, config, *, batch_size, loss, optimizer):
-    """Compile `network` into layer programs for training and inference.
+def prepare(network, config, *, batch_size, loss, optimizer):
+    """Operations and tensors of a training step, laid out in DRAM, without descriptors.
 
-    Parameters
-    ----------
-    network : nn.Sequential
-    config : AcceleratorConfig
-    batch_size : int
-        Images of one training step, 1 to 4096.
-    loss : nn.CrossEntropyLoss
-    optimizer : optim.SGD
+    What the golden model runs; `compile_network` adds the descriptors. Parameters and errors as
+    there.
 
     Returns
     -------
     Program
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the layer or field, what was given and what is allowed.
     """
-    for name, value, kind in (
-        ("network", network, nn.Sequential),
-        ("config", config, AcceleratorConfig),
-        ("loss", loss, nn.CrossEntropyLoss),
-        ("optimizer", optimizer, optim.SGD),
+    for name, value, kinds in (
+        ("network", network, (nn.Sequential, nn.Network)),
+        ("config", config, (AcceleratorConfig,)),
+        ("loss", loss, (nn.CrossEntropyLoss, nn.MSELoss)),
+        ("optimizer", optimizer, (optim.SGD, optim.Adam)),
     ):
-        if not isinstance(value, kind):
-            raise TypeError(f"compile_network: {name} must be {kind.__name__}, not {value!r}")
+        if not isinstance(value, kinds):
+            allowed = " or ".join(kind.__name__ for kind in kinds)
+            raise TypeError(f"compile_network: {name} must be {allowed}, not {value!r}")
+    if network.input_shape is None:
+        raise ValueError("compile_network: network must have an input_shape, not None")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= 4096:
         raise ValueError(f"compile_network: batch_size must be 1 to 4096, not {batch_size!r}")
-    ops, tensors = lower(network, config, batch_size)
-    _check_limits(config, ops)
+    ops, tensors = lower(network, config, batch_size, loss, optimizer)
     program = Program(
         config=config,
         network=network,
@@ -53,7 +47,36 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
         tensors=tensors,
         logits=ops[-1].logits,
     )
-    end = allocate(tensors.values())
+    program.memory_bytes = allocate(tensors.values())
+    return program
+
+
+def compile_network(network, config, *, batch_size, loss, optimizer):
+    """Compile `network` into layer programs for training and inference.
+
+    Parameters
+    ----------
+    network : nn.Sequential or nn.Network
+    config : AcceleratorConfig
+    batch_size : int
+        Images of one training step, 1 to 4096.
+    loss : nn.CrossEntropyLoss or nn.MSELoss
+    optimizer : optim.SGD or optim.Adam
+
+    Returns
+    -------
+    Program
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the layer or field, what was given and what is allowed.
+    """
+    program = prepare(network, config, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    tensors = program.tensors
+    check_supported(program)
+    _check_limits(config, program.ops)
+    end = program.memory_bytes
     _emit(program)
     for name, descriptors in program.descriptors.items():
         limit = config.descriptor_words // 2
@@ -116,11 +139,27 @@ def place(spec, start):
 
 
 def allocate(specs):
-    """Put tensors one behind the other; returns the end."""
+    """Put tensors one behind the other, views where they belong; returns the end."""
+    specs = list(specs)
     end = GUARD
     for spec in specs:
-        end = place(spec, end)
+        if spec.view is None:
+            end = place(spec, end)
+    by_name = {spec.name: spec for spec in specs}
+    for spec in specs:
+        if spec.view is not None:
+            _place_view(spec, by_name)
     return end
+
+
+def _place_view(spec, by_name):
+    base, block = by_name[spec.view[0]], spec.view[1]
+    if base.view is not None:
+        _place_view(base, by_name)
+    vectors = block * prod(spec.shape[2:-1])
+    spec.address = base.address + vectors * spec.shape[-1] * spec.dtype.itemsize
+    if spec.has_exponents:
+        spec.exponent_address = base.exponent_address + vectors
 
 
 def _emit(program):

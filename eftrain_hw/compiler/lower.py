@@ -3,203 +3,183 @@
 from math import prod
 
 from . import nn
-from .fold import is_worth_folding
-from .program import ConvOp, LossOp, PoolOp, TensorSpec
-from .tile_strips import strip_split
+from .lowering.convolution import folds_input, lower_convolution, lower_linear
+from .lowering.gradients import connect_gradients
+from .lowering.state import State, Value
+from .lowering.vector import (
+    lower_activation,
+    lower_add,
+    lower_average,
+    lower_batch_norm,
+    lower_concat,
+    lower_dropout,
+    lower_max,
+    lower_relu_alone,
+)
+from .operations import ActivationOp, AddOp, AvgPoolOp, BatchNormOp, MaxPoolOp, SquaredErrorOp
+from .optim import SGD
+from .program import ConvOp, LossOp, PoolOp
 
 __all__ = ["lower"]
 
+_LOWER = {
+    nn.AdaptiveAvgPool2d: lower_average,
+    nn.Add: lower_add,
+    nn.AvgPool2d: lower_average,
+    nn.BatchNorm2d: lower_batch_norm,
+    nn.Concat: lower_concat,
+    nn.Dropout: lower_dropout,
+    nn.LeakyReLU: lower_activation,
+    nn.Linear: lower_linear,
+    nn.MaxPool2d: lower_max,
+    nn.Sigmoid: lower_activation,
+}
+_TAKES_RELU = (ConvOp, PoolOp, BatchNormOp, AddOp, AvgPoolOp, MaxPoolOp)
+_TAKES_RAW = (ConvOp, BatchNormOp, AddOp, AvgPoolOp, ActivationOp)
+
+
+def _is_transparent(layer):
+    """Whether a layer only renames its input."""
+    return isinstance(layer, nn.Flatten | nn.Identity) or (
+        isinstance(layer, nn.Dropout) and layer.p == 0
+    )
+
 
 class _Lowering:
-    """Walks the layers once; holds the tensor that the next layer reads and what made it."""
+    """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size):
-        self.network, self.config, self.batch = network, config, batch_size
-        self.ops, self.tensors = [], {}
-        self.map_shape = None  # (channels, height, width) of the current tensor
-        self.flat = None  # the map that Flatten hid
-        self.tensor = "x"
-        self.after_relu = False
-
-    def blocks(self, channels):
-        return -(-channels // self.config.lanes)
-
-    def add_tensor(self, name, kind, storage, shape):
-        self.tensors[name] = TensorSpec(name, kind, storage, tuple(shape), self.config.format)
-
-    def add_map(self, name, kind, channels, height, width, storage="blocked"):
-        shape = (self.batch, self.blocks(channels), height, width, self.config.lanes)
-        self.add_tensor(name, kind, storage, shape)
+    def __init__(self, network, config, batch_size, loss, optimizer):
+        self.network, self.loss = network, loss
+        self.state = State(network, config, batch_size, optimizer)
+        self.values = {}
 
     def run(self):
-        shape = self.network.input_shape
-        self.map_shape = shape if len(shape) == 3 else (shape[0], 1, 1)
-        self.flat = None if len(shape) == 3 else (shape[0], 1, 1)
-        first = self.network.layers[0]
-        self.folded = isinstance(first, nn.Conv2d) and is_worth_folding(
-            first.in_channels, first.kernel_size, self.config.lanes
-        )
-        if self.folded:
-            channels = prod(first.parameters()["weight"][1:])
-            self.add_map("x", "activation", channels, *first.output_shape(shape)[1:])
+        state, shape = self.state, self.network.input_shape
+        shape_of_map = shape if len(shape) == 3 else (shape[0], 1, 1)
+        folded = folds_input(state)
+        if folded:
+            taps = prod(folded.layer.parameters()["weight"][1:])
+            state.add_map("x", "activation", (state.blocks(taps), *folded.shape[1:]))
         else:
-            self.add_map("x", "activation", *self.map_shape)
-        for index, layer in enumerate(self.network):
-            name = f"{index}.{type(layer).__name__}"
-            {
-                nn.Conv2d: self.conv,
-                nn.Linear: self.linear,
-                nn.ReLU: self.relu,
-                nn.MaxPool2d: self.pool,
-                nn.Flatten: self.flatten,
-            }[type(layer)](index, name, layer)
+            channels, *size = shape_of_map
+            state.add_map("x", "activation", (state.blocks(channels), *size))
+        flat = len(shape) == 1
+        self.values[nn.INPUT] = Value("x", shape_of_map, (shape_of_map[0],), flat)
+        for node in self.network.nodes:
+            values = [self.values[name] for name in node.inputs]
+            self.values[node.name] = self.lower_node(node, values, node is folded)
         return self.finish()
 
-    def last_op(self):
-        return self.ops[-1] if self.ops else None
+    def lower_node(self, node, values, folded):
+        layer = node.layer
+        name = f"{node.name}.{type(layer).__name__}"
+        if _is_transparent(layer):
+            flat = values[0].flat or isinstance(layer, nn.Flatten)
+            return values[0].replace(flat=flat)
+        if isinstance(layer, nn.ReLU):
+            return self.relu(node, name, values[0])
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            return lower_convolution(self.state, node, name, values[0], folded)
+        return _LOWER[type(layer)](self.state, node, name, *values)
 
-    def trained_below(self):
-        """Whether a gradient is wanted below the present tensor."""
-        return any(isinstance(op, ConvOp) for op in self.ops)
+    def relu(self, node, name, value):
+        """Fuse a ReLU into what makes its input, unless somebody else sees that without it."""
+        op = value.op
+        if value.relu:
+            return value
+        alone = len(self.users(self.origin(node.inputs[0]))) == 1
+        if isinstance(op, _TAKES_RELU) and op.y == value.tensor and (alone or op.relu):
+            op.relu = True  # max pooling and ReLU commute; a second ReLU changes nothing
+            return value.replace(relu=not isinstance(op, PoolOp))
+        return lower_relu_alone(self.state, node, name, value)
 
-    def produce(self, index, channels, height, width):
-        name = f"y{index}"
-        self.add_map(name, "activation", channels, height, width)
-        self.map_shape, self.tensor = (channels, height, width), name
+    def origin(self, name):
+        """The node whose output a node's output is, under another shape perhaps."""
+        node = next((node for node in self.network.nodes if node.name == name), None)
+        while node is not None and _is_transparent(node.layer):
+            name = node.inputs[0]
+            node = next((node for node in self.network.nodes if node.name == name), None)
         return name
 
-    def parameters(self, index, layer, shape):
-        key = str(index)
-        for suffix, kind in (
-            (".master", "master"),
-            (".momentum", "momentum"),
-            (".gradient", "weight_gradient"),
-        ):
-            self.add_tensor(f"{key}.weight{suffix}", kind, "fp32", shape)
-            if layer.bias:
-                bias = (shape[0], self.config.lanes)
-                self.add_tensor(f"{key}.bias{suffix}", kind, "fp32", bias)
-        self.add_tensor(f"{key}.weight", "weight", "blocked", shape)
-        return key
-
-    def conv(self, index, name, layer):
-        channels, height, width = self.map_shape
-        out = layer.output_shape(self.map_shape)
-        if index == 0 and self.folded:
-            in_shape = (self.blocks(prod(layer.parameters()["weight"][1:])), *out[1:])
-            op = self._convolution(index, name, layer, in_shape, out, (1, 1), (1, 1), (0, 0))
-            op.folded = {
-                "kernel": layer.kernel_size,
-                "stride": layer.stride,
-                "padding": layer.padding,
-            }
-            return
-        in_shape = (self.blocks(channels), height, width)
-        shape = layer.kernel_size, layer.stride, layer.padding
-        self._convolution(index, name, layer, in_shape, out, *shape)
-
-    def linear(self, index, name, layer):
-        channels, height, width = self.flat if self.flat else self.map_shape
-        in_shape = (self.blocks(channels) * height * width, 1, 1)
-        out = (layer.out_features, 1, 1)
-        op = self._convolution(index, name, layer, in_shape, out, (1, 1), (1, 1), (0, 0))
-        op.flattened = (channels, height, width)
-        self.flat = (layer.out_features, 1, 1)
-
-    def _convolution(self, index, name, layer, in_shape, out, kernel, stride, padding):
-        lanes = self.config.lanes
-        blocks = self.blocks(out[0])
-        key = self.parameters(index, layer, (blocks, in_shape[0], *kernel, lanes, lanes))
-        op = ConvOp(
-            name=name,
-            x=self.tensor,
-            y=None,
-            key=key,
-            in_shape=in_shape,
-            out_shape=(blocks, *out[1:]),
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
-            bias=layer.bias,
-            weight_shape=layer.parameters()["weight"],
-            mask=self.after_relu,
-            input_gradient=self.trained_below(),
-        )
-        op.split = strip_split(self.config, op, self.batch)
-        op.y = self.produce(index, *out)
-        self.ops.append(op)
-        self.after_relu = False
-        return op
-
-    def relu(self, index, name, layer):
-        last = self.last_op()
-        if last is not None and last.y == self.tensor:
-            last.relu = True  # max pooling and ReLU commute; a second ReLU changes nothing
-            self.after_relu = isinstance(last, ConvOp)
-            return
-        self._pool(index, name, (1, 1), relu=True)  # a window of one pixel
-
-    def pool(self, index, name, layer):
-        # A ReLU just before stays fused in the convolution; its mask moves into the index,
-        # because the pooled value is 0 exactly where the whole window is.
-        self._pool(index, name, layer.kernel_size, relu=self.after_relu)
-
-    def _pool(self, index, name, kernel, relu):
-        channels, height, width = self.map_shape
-        source = self.tensor
-        out = (height // kernel[0], width // kernel[1])
-        y = self.produce(index, channels, *out)
-        self.add_map(f"{y}.index", "index", channels, *out, storage="bytes")
-        blocks = self.blocks(channels)
-        self.ops.append(
-            PoolOp(
-                name=name,
-                x=source,
-                y=y,
-                index=f"{y}.index",
-                in_shape=(blocks, height, width),
-                out_shape=(blocks, *out),
-                kernel=kernel,
-                relu=relu,
-                input_gradient=self.trained_below(),
-            )
-        )
-        self.after_relu = False
-
-    def flatten(self, index, name, layer):
-        if self.flat is None:
-            self.flat = self.map_shape
+    def users(self, name):
+        """Layers that read a node's output, Flatten and the like looked through."""
+        found = []
+        for node in self.network.users(name):
+            found += self.users(node.name) if _is_transparent(node.layer) else [node]
+        return found
 
     def finish(self):
-        last = self.last_op()
-        if not isinstance(last, ConvOp) or last.out_shape[1:] != (1, 1) or last.relu:
-            layer = self.network.layers[-1]
+        state = self.state
+        value = self.values[self.network.output_node.name]
+        last = value.op
+        self.check_output(value, last)
+        if not value.trained:
+            raise ValueError("the network must have a parameter that is trained")
+        last.raw = True
+        logits = state.tensors[last.y]
+        logits.storage, logits.kind = "fp32", "logits"
+        loss = self.lower_loss(value, last)
+        state.users[last.y] = [(loss, 0)]
+        connect_gradients(state)
+        lines = -(-state.batch // 16) * 16
+        if isinstance(loss, LossOp):
+            state.add_tensor("labels", "labels", "words", (lines,))
+        else:
+            state.add_tensor("targets", "targets", "fp32", logits.shape)
+        state.add_tensor("loss", "loss", "fp32", (lines + 16,))
+        state.ops.append(loss)
+        return state.ops, state.tensors
+
+    def check_output(self, value, last):
+        node = self.network.output_node
+        if isinstance(self.loss, nn.MSELoss):
+            if not isinstance(last, _TAKES_RAW) or len(value.segments) > 1:
+                raise ValueError(
+                    f"{node.title}: with MSELoss the network must end in a convolution, Linear,"
+                    " BatchNorm2d, Add, average pooling or an activation"
+                )
+            return
+        if (
+            not isinstance(last, _TAKES_RAW)
+            or value.shape[1:] != (1, 1)
+            or value.relu
+            or len(value.segments) > 1
+        ):
             raise ValueError(
-                f"layer {len(self.network) - 1} ({type(layer).__name__}): the network must end in a"
+                f"{node.title}: the network must end in a"
                 " Linear layer, or a Conv2d with a 1x1 output, without ReLU: its outputs are the"
                 " logits"
             )
-        last.raw = True
-        self.tensors[last.y].storage = "fp32"
-        self.tensors[last.y].kind = "logits"
-        classes = last.weight_shape[0]
-        # a gradient for every tensor that a layer above hands one to
-        for op in self.ops:
-            if isinstance(op, PoolOp) and not op.input_gradient:
-                continue
-            spec = self.tensors[op.y]
-            self.add_tensor(f"d{op.y}", "gradient", "blocked", spec.shape)
-        lines = -(-self.batch // 16) * 16
-        self.add_tensor("labels", "labels", "words", (lines,))
-        self.add_tensor("loss", "loss", "fp32", (lines + 16,))
-        self.ops.append(LossOp("loss", last.y, f"d{last.y}", classes))
-        return self.ops, self.tensors
+
+    def lower_loss(self, value, last):
+        gradient = f"d{last.y}"
+        if isinstance(self.loss, nn.MSELoss):
+            return SquaredErrorOp("loss", last.y, gradient, prod(value.shape), mask=value.relu)
+        return LossOp("loss", last.y, gradient, value.shape[0], self.loss.label_smoothing)
 
 
-def lower(network, config, batch_size):
+def lower(network, config, batch_size, loss=None, optimizer=None):
     """Operations in forward order (the loss last) and the tensors by name.
 
-    ReLU is fused into the convolution or pooling before it, Flatten costs nothing, and Linear
-    becomes a 1x1 convolution over the blocks of the map that it sees flattened.
+    ReLU is fused into what makes its input, Flatten costs nothing, and Linear becomes a 1x1
+    convolution over the blocks of the map that it sees flattened. Gradients are made only where
+    something below is trained.
+
+    Parameters
+    ----------
+    network : nn.Sequential or nn.Network
+    config : AcceleratorConfig
+    batch_size : int
+    loss : nn.CrossEntropyLoss, nn.MSELoss or None
+        None: cross-entropy.
+    optimizer : optim.Optimizer or None
+        None: SGD; says which state each parameter has.
+
+    Raises
+    ------
+    ValueError
+        Naming the layer.
     """
-    return _Lowering(network, config, batch_size).run()
+    loss = nn.CrossEntropyLoss() if loss is None else loss
+    optimizer = SGD(lr=1.0) if optimizer is None else optimizer
+    return _Lowering(network, config, batch_size, loss, optimizer).run()

@@ -3,89 +3,16 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 
 from ..config import AcceleratorConfig
 from ..formats import Blocked, block_channels, format_named
 from .fold import fold_input
+from .nn import Network
+from .tensors import LINE_BYTES, TensorSpec
 
-__all__ = ["ConvOp", "LossOp", "PoolOp", "Program", "TensorSpec", "UpdateOp"]
-
-LINE_BYTES = 64
-
-
-@dataclass
-class TensorSpec:
-    """Where and how a tensor lies in DRAM.
-
-    Members
-    -------
-    name : str
-    kind : str
-        "activation", "gradient", "weight", "master", "momentum", "weight_gradient", "index",
-        "logits", "labels", "loss" (one fp32 an image, padded to a line, then the batch's) or
-        "program".
-    storage : str
-        "blocked" (elements and exponents of the compute format), "fp32", "bytes" or "words".
-    shape : tuple
-        All axes; the last is `lanes` except for labels, losses and programs.
-    address, exponent_address : int
-        Byte offsets from the base of the memory; the latter None without exponents.
-    nbytes : int
-        Bytes of the elements.
-    """
-
-    name: str
-    kind: str
-    storage: str
-    shape: tuple
-    format: str
-    address: int = None
-    exponent_address: int = None
-
-    _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
-
-    @property
-    def has_exponents(self):
-        return self.storage == "blocked" and format_named(self.format).exponent_bits > 0
-
-    @property
-    def dtype(self):
-        if self.storage == "blocked":
-            return format_named(self.format).element_dtype
-        return np.dtype(self._DTYPES[self.storage])
-
-    @property
-    def nbytes(self):
-        return prod(self.shape) * self.dtype.itemsize
-
-    @property
-    def exponent_nbytes(self):
-        return prod(self.shape[:-1]) if self.has_exponents else 0
-
-    def from_bytes(self, elements, exponents=None):
-        """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""
-        array = np.frombuffer(elements, self.dtype).reshape(self.shape).copy()
-        if self.storage != "blocked":
-            return array
-        if exponents is not None:
-            exponents = np.frombuffer(exponents, np.uint8).reshape(self.shape[:-1]).copy()
-        return Blocked(format_named(self.format), array, exponents)
-
-    def to_bytes(self, value):
-        """(element bytes, exponent bytes or None) of a value that `from_bytes` would return."""
-        elements = value.elements if self.storage == "blocked" else value
-        elements = np.ascontiguousarray(elements, self.dtype)
-        if elements.shape != tuple(self.shape):
-            raise ValueError(
-                f"tensor {self.name} must have shape {self.shape}, not {elements.shape}"
-            )
-        exponents = None
-        if self.has_exponents:
-            exponents = np.ascontiguousarray(value.exponents, np.uint8).tobytes()
-        return elements.tobytes(), exponents
+__all__ = ["LINE_BYTES", "ConvOp", "LossOp", "PoolOp", "Program", "TensorSpec", "UpdateOp"]
 
 
 @dataclass
@@ -119,6 +46,20 @@ class ConvOp:
     folded : dict or None
         kernel, stride and padding of a first layer whose taps are folded into the lanes: it is a
         1x1 convolution here, and the host folds the input (`compiler.fold`).
+    dilation : (int, int)
+    groups : int
+    parts : int
+        Blocks of input and output channels in that many equal parts, each of which is a
+        convolution of its own; within a part, weights between groups are zero and stay so
+        (tensor "weight.mask").
+    transposed : bool
+        The passes are exchanged: forward is the input gradient of the convolution that kernel,
+        stride, padding and the weights describe.
+    segments : tuple of int or None
+        Channels of the parts of a concatenated input, each starting on a block of its own.
+    train_weight, train_bias : bool
+    dx : str or None
+        Name of the input gradient; None: "d" + x.
     """
 
     name: str
@@ -139,6 +80,14 @@ class ConvOp:
     split: tuple = None
     flattened: tuple = None
     folded: dict = None
+    dilation: tuple = (1, 1)
+    groups: int = 1
+    parts: int = 1
+    transposed: bool = False
+    segments: tuple = None
+    train_weight: bool = True
+    train_bias: bool = True
+    dx: str = None
 
 
 @dataclass
@@ -157,6 +106,7 @@ class PoolOp:
     kernel: tuple
     relu: bool = False
     input_gradient: bool = True
+    dx: str = None
 
 
 @dataclass
@@ -167,6 +117,7 @@ class LossOp:
     logits: str
     gradient: str
     classes: int
+    label_smoothing: float = 0.0
 
 
 @dataclass
@@ -247,7 +198,8 @@ class Program:
     @property
     def fingerprint(self):
         """Hash of the network's layers and parameter shapes: what a checkpoint must match."""
-        text = json.dumps(
-            [repr(layer) for layer in self.network] + [list(self.network.input_shape)]
-        )
+        layers = [repr(layer) for layer in self.network]
+        if isinstance(self.network, Network):
+            layers = [repr(self.network)]
+        text = json.dumps(layers + [list(self.network.input_shape)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -2,12 +2,13 @@
 
 from .conv import conv_backward_input, conv_forward
 from .elementary import fexp, flog
-from .loss import cross_entropy
+from .loss import cross_entropy, squared_error
 from .pooling import maxpool_backward, maxpool_forward
-from .update import sgd
+from .update import adam, sgd
 from .weight_gradient import conv_backward_weight
 
 __all__ = [
+    "adam",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
@@ -17,4 +18,5 @@ __all__ = [
     "maxpool_backward",
     "maxpool_forward",
     "sgd",
+    "squared_error",
 ]

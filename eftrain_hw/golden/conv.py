@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from eftrain_hw.formats import BFP16, Blocked
-
-from .arithmetic import SMALLEST, flush, greater
+from .arithmetic import flush
 from .dot import (
     Operand,
     accumulate,
@@ -14,14 +12,16 @@ from .dot import (
     in_range,
     scaled_digits,
 )
-from .geometry import output_size, pair, pixel_index, pixel_rows
+from .geometry import block_parts, output_size, pair, pixel_index, pixel_rows
+from .reduce import positive, store
 
 __all__ = ["conv_backward_input", "conv_forward"]
 
 
 def conv_forward(
-    x, w, bias, *, stride=(1, 1), padding=(0, 0), relu=False, encode=True, format=None
-):
+    x, w, bias, *, stride=(1, 1), padding=(0, 0), dilation=(1, 1), parts=1, relu=False, mask=None,
+    encode=True, format=None,
+):  # fmt: skip
     """Forward propagation of a convolution, with bias and ReLU.
 
     Terms are added in the order (input-channel block, kernel row, kernel column), from the bias on.
@@ -33,13 +33,17 @@ def conv_forward(
     x : Blocked
         Input (N, Ib, H, W, lanes).
     w : Blocked
-        Weights (Ob, Ib, kh, kw, i, o).
+        Weights (Ob, Ib / parts, kh, kw, i, o).
     bias : numpy.ndarray or None
         float32 (Ob * lanes,).
-    stride, padding : (int, int)
+    stride, padding, dilation : (int, int)
         Vertical and horizontal.
+    parts : int
+        The blocks of input and output channels in that many equal parts, each by itself.
     relu : bool
         Replace what is not > 0 by +0.
+    mask : Blocked or None
+        As in `conv_backward_input`, of the shape of the result (for a transposed convolution).
     encode : bool
         Round the result to `format`; otherwise return it as it is.
     format : Format or None
@@ -49,11 +53,24 @@ def conv_forward(
     -------
     Blocked (N, Ob, Ho, Wo, lanes), or a float32 array of that shape where not `encode`.
     """
+    if parts > 1:
+        outputs = len(w.elements) // parts * w.elements.shape[-1]
+        geometry = {"stride": stride, "padding": padding, "dilation": dilation}
+        results = [
+            conv_forward(x_part, w_part, None if bias is None else bias[at : at + outputs],
+                         encode=False, **geometry)
+            for x_part, w_part, at in zip(
+                block_parts(x, parts, 1), block_parts(w, parts, 0),
+                range(0, parts * outputs, outputs), strict=True,
+            )
+        ]  # fmt: skip
+        return _finish(x.format, np.concatenate(results, axis=1), relu, mask, encode)
     stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
+    dilation = pair("dilation", dilation, least=1)
     lanes = _check(x, w, channels_axis=1, name="input")
     images, _, height, width, _ = x.elements.shape
     out_blocks, in_blocks, *kernel, _, _ = w.elements.shape
-    rows, columns = output_size((height, width), kernel, stride, padding)
+    rows, columns = output_size((height, width), kernel, stride, padding, dilation)
     if bias is None:
         bias = np.zeros(out_blocks * lanes, np.float32)
     bias = flush(bias)
@@ -74,8 +91,8 @@ def conv_forward(
     ]
 
     taps = [
-        (row, column, (np.arange(rows) * stride[0] + row - padding[0]),
-         (np.arange(columns) * stride[1] + column - padding[1]))
+        (row, column, np.arange(rows) * stride[0] + row * dilation[0] - padding[0],
+         np.arange(columns) * stride[1] + column * dilation[1] - padding[1])
         for row in range(kernel[0])
         for column in range(kernel[1])
     ]  # fmt: skip
@@ -83,49 +100,67 @@ def conv_forward(
     total = _sum_taps(matrices, moving, pairs, (images, height, width), taps, bias, quick)
     shape = (out_blocks, lanes, images, rows, columns)
     result = np.ascontiguousarray(total.reshape(shape).transpose(2, 0, 3, 4, 1))
-    if relu:
-        result = np.where(greater(result, np.float32(0)), result, np.float32(0))
-    return Blocked.encode(format or x.format, result) if encode else result
+    return _finish(format or x.format, result, relu, mask, encode)
 
 
 def conv_backward_input(
-    dy, w, *, input_size, stride=(1, 1), padding=(0, 0), mask=None, format=None
-):
+    dy, w, *, input_size, stride=(1, 1), padding=(0, 0), dilation=(1, 1), parts=1, mask=None,
+    bias=None, relu=False, encode=True, format=None,
+):  # fmt: skip
     """Backward propagation: the gradient of a convolution's input.
 
     Each stride phase of the input is a dense convolution over the taps that exist for it. Terms are
-    added in the order (output-channel block, kernel row, kernel column), from +0 on.
+    added in the order (output-channel block, kernel row, kernel column), from +0 on. It is also the
+    forward propagation of a transposed convolution, then from the bias on.
 
     Parameters
     ----------
     dy : Blocked
         Gradient of the output (N, Ob, Ho, Wo, lanes).
     w : Blocked
-        Weights (Ob, Ib, kh, kw, i, o).
+        Weights (Ob, Ib / parts, kh, kw, i, o).
     input_size : (int, int)
         H and W of the input.
-    stride, padding : (int, int)
+    stride, padding, dilation, parts
         Of the forward convolution.
     mask : Blocked or None
         The stored input (N, Ib, H, W, lanes) if it came out of a ReLU: the gradient is +0 where it
         is not > 0 (in bfp16: its high digit).
-    format : Format or None
-        Of the result; None: that of `dy`.
+    bias : numpy.ndarray or None
+        float32 (Ib * lanes,).
+    relu, encode, format
+        As in `conv_forward`.
 
     Returns
     -------
-    Blocked (N, Ib, H, W, lanes).
+    Blocked (N, Ib, H, W, lanes), or a float32 array of that shape where not `encode`.
     """
+    if parts > 1:
+        inputs = w.elements.shape[1] * w.elements.shape[-1]
+        geometry = {"stride": stride, "padding": padding, "dilation": dilation}
+        results = [
+            conv_backward_input(dy_part, w_part, input_size=input_size, encode=False,
+                                bias=None if bias is None else bias[at : at + inputs], **geometry)
+            for dy_part, w_part, at in zip(
+                block_parts(dy, parts, 1), block_parts(w, parts, 0),
+                range(0, parts * inputs, inputs), strict=True,
+            )
+        ]  # fmt: skip
+        return _finish(format or dy.format, np.concatenate(results, axis=1), relu, mask, encode)
+    dilation = pair("dilation", dilation, least=1)
     stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
     size = pair("input_size", input_size, least=1)
     lanes = _check(dy, w, channels_axis=0, name="gradient")
     images, _, rows, columns, _ = dy.elements.shape
     out_blocks, in_blocks, *kernel, _, _ = w.elements.shape
-    if output_size(size, kernel, stride, padding) != (rows, columns):
+    if output_size(size, kernel, stride, padding, dilation) != (rows, columns):
         raise ValueError(f"gradient must fit an input of {size}, not have {(rows, columns)} pixels")
 
     stationary, moving = Operand.of(w), Operand.of(dy)
-    quick = in_range(stationary, moving, out_blocks * kernel[0] * kernel[1] * lanes)
+    start = np.zeros(in_blocks * lanes, np.float32) if bias is None else flush(bias)
+    if start.shape != (in_blocks * lanes,):
+        raise ValueError(f"bias must have {in_blocks * lanes} elements, not shape {start.shape}")
+    quick = in_range(stationary, moving, out_blocks * kernel[0] * kernel[1] * lanes, start)
     exponents = stationary.exponents
     if exponents is not None:  # one exponent for each row i: nothing to align
         exponents = exponents[..., None]
@@ -138,29 +173,31 @@ def conv_backward_input(
     pairs = digit_pairs(stationary, moving)
 
     result = np.zeros((images, in_blocks, *size, lanes), np.float32)
-    start = np.zeros(in_blocks * lanes, np.float32)
+    result[...] = start.reshape(in_blocks, 1, 1, lanes)
     for first_row, first_column in np.ndindex(*stride):
         ih = np.arange((first_row - padding[0]) % stride[0], size[0], stride[0])
         iw = np.arange((first_column - padding[1]) % stride[1], size[1], stride[1])
         taps = [
-            (row, column, (ih + padding[0] - row) // stride[0],
-             (iw + padding[1] - column) // stride[1])
-            for row in range(first_row, kernel[0], stride[0])
-            for column in range(first_column, kernel[1], stride[1])
+            (row, column, (ih + padding[0] - row * dilation[0]) // stride[0],
+             (iw + padding[1] - column * dilation[1]) // stride[1])
+            for row in range(kernel[0]) if row * dilation[0] % stride[0] == first_row
+            for column in range(kernel[1]) if column * dilation[1] % stride[1] == first_column
         ]  # fmt: skip
         if not (taps and ih.size and iw.size):
             continue
         total = _sum_taps(matrices, moving, pairs, (images, rows, columns), taps, start, quick)
         shape = (in_blocks, lanes, images, ih.size, iw.size)
         result[:, :, ih[:, None], iw] = total.reshape(shape).transpose(2, 0, 3, 4, 1)
+    return _finish(format or dy.format, result, relu, mask, encode)
+
+
+def _finish(format, result, relu, mask, encode):
+    """ReLU or its mask, then rounding to the format."""
     if mask is not None:
         if mask.elements.shape != result.shape:
             raise ValueError(f"mask must have shape {result.shape}, not {mask.elements.shape}")
-        # a subnormal counts as zero, and a mantissa whose high digit is
-        least = {"fp32": SMALLEST, "bfp8": 1, "bfp16": BFP16.DIGIT // 2}[mask.format.name]
-        positive = mask.elements >= least
-        result = np.where(positive, result, np.float32(0))
-    return Blocked.encode(format or dy.format, result)
+        mask = positive(mask)
+    return store(format, result, relu=relu, mask=mask, encode=encode)
 
 
 def _check(tensor, w, *, channels_axis, name):

@@ -2,7 +2,20 @@
 
 import numpy as np
 
-__all__ = ["ceil_div", "output_size", "pair", "pixel_index", "pixel_rows"]
+__all__ = ["block_parts", "ceil_div", "output_size", "pair", "pixel_index", "pixel_rows"]
+
+
+def block_parts(tensor, parts, axis):
+    """A Blocked tensor cut into equal parts along one of its block axes."""
+    if tensor.elements.shape[axis] % parts:
+        raise ValueError(
+            f"parts must divide the {tensor.elements.shape[axis]} blocks, not {parts!r}"
+        )
+    elements = np.split(tensor.elements, parts, axis)
+    exponents = [None] * parts
+    if tensor.exponents is not None:
+        exponents = np.split(tensor.exponents, parts, axis)
+    return [type(tensor)(tensor.format, *pair) for pair in zip(elements, exponents, strict=True)]
 
 
 def ceil_div(a, b):
@@ -22,10 +35,11 @@ def pair(name, value, *, least):
     return int(value[0]), int(value[1])
 
 
-def output_size(size, kernel, stride, padding):
+def output_size(size, kernel, stride, padding, dilation=(1, 1)):
     """(Ho, Wo) of a convolution over a map of `size`; ValueError where a side is empty."""
     result = tuple(
-        (n + 2 * p - k) // s + 1 for n, k, s, p in zip(size, kernel, stride, padding, strict=True)
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, k, s, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
     )
     if min(result) < 1:
         raise ValueError(f"kernel must fit into the padded map of {size}, not {kernel!r}")

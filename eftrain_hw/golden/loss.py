@@ -1,4 +1,4 @@
-"""Softmax cross-entropy and its gradient."""
+"""Losses and the gradients of a network's outputs."""
 
 import numpy as np
 
@@ -6,11 +6,12 @@ from eftrain_hw.formats import Blocked
 
 from .arithmetic import fadd, fdiv, flush, fmax, fmul, fneg, fsub, mac
 from .elementary import fexp, flog
+from .reduce import sequential_sum, store
 
-__all__ = ["cross_entropy"]
+__all__ = ["cross_entropy", "squared_error"]
 
 
-def cross_entropy(logits, labels, *, classes, valid, inv_n, format):
+def cross_entropy(logits, labels, *, classes, valid, inv_n, format, label_smoothing=0.0):
     """Mean softmax cross-entropy of a batch and the gradient of its logits.
 
     Parameters
@@ -27,6 +28,8 @@ def cross_entropy(logits, labels, *, classes, valid, inv_n, format):
         What gradients and the loss are multiplied by, as binary32: 1 / valid for the mean.
     format : Format
         Of the gradient.
+    label_smoothing : float
+        Share of the target that is spread over all classes.
 
     Returns
     -------
@@ -64,11 +67,15 @@ def cross_entropy(logits, labels, *, classes, valid, inv_n, format):
         total = fadd(total, column)
     reciprocal = fdiv(np.float32(1), total)
     onehot = np.arange(classes) == labels[:, None]
-    minus_onehot = np.where(onehot, np.float32(-1), np.float32(0))
-    g = fmul(mac(e, reciprocal[:, None], minus_onehot), inv_n)
+    rest = np.float32(label_smoothing / classes)
+    target = np.where(onehot, np.float32(1 - label_smoothing + label_smoothing / classes), rest)
+    g = fmul(mac(e, reciprocal[:, None], np.where(target == 0, np.float32(0), -target)), inv_n)
 
     losses = np.zeros(images, np.float32)
-    losses[:valid] = fadd(flog(total), fneg(d[np.arange(valid), labels]))
+    expected = d[np.arange(valid), labels]
+    if label_smoothing:
+        expected = sequential_sum(fmul(target, d).T)
+    losses[:valid] = fadd(flog(total), fneg(expected))
     loss = np.float32(0)
     for item in losses[:valid]:
         loss = fadd(loss, item)
@@ -76,3 +83,36 @@ def cross_entropy(logits, labels, *, classes, valid, inv_n, format):
     gradient[:valid, :classes] = g
     gradient = gradient.reshape(images, blocks, 1, 1, lanes)
     return losses, np.float32(fmul(loss, inv_n)), Blocked.encode(format, gradient)
+
+
+def squared_error(outputs, targets, *, features, valid, inv_n, format, mask=None):
+    """Mean squared error of a batch and the gradient of its outputs.
+
+    Parameters
+    ----------
+    outputs, targets : numpy.ndarray
+        float32 (N, blocks, H, W, lanes), 0 in channels that do not exist.
+    features : int
+        Outputs of one image that exist.
+    valid : int
+        Images that count.
+    inv_n : float
+        1 / valid for the mean, as binary32.
+    format : Format
+        Of the gradient.
+    mask : numpy.ndarray or None
+        Where the outputs came out of a ReLU: where they are greater than 0.
+
+    Returns
+    -------
+    losses, loss, gradient
+        As `cross_entropy`.
+    """
+    inv_n = np.float32(inv_n)
+    images = len(outputs)
+    d = fsub(outputs, targets)
+    d[valid:] = 0
+    losses = fmul(sequential_sum(fmul(d, d).reshape(images, -1).T), np.float32(1 / features))
+    loss = sequential_sum(losses[:valid])
+    gradient = fmul(d, fmul(inv_n, np.float32(2 / features)))
+    return losses, np.float32(fmul(loss, inv_n)), store(format, gradient, mask=mask)

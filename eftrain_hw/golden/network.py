@@ -1,18 +1,48 @@
-"""A compiled program's operations, run by the golden model: every tensor of a step."""
+"""A program's operations, run by the golden model: every tensor of a step."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..formats import Blocked, format_named
-from .conv import conv_backward_input, conv_forward
-from .loss import cross_entropy
-from .pooling import maxpool_backward, maxpool_forward
-from .update import sgd
-from .weight_gradient import conv_backward_weight
+from .arithmetic import fadd
+from .loss import cross_entropy, squared_error
+from .operations import run_backward, run_forward
+from .update import adam, clip_factor, prepare_gradient, sgd
 
-__all__ = ["forward_pass", "training_step"]
+__all__ = ["Step", "forward_pass", "training_step"]
 
 
-def forward_pass(program, tensors):
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Run-time parameters of a training step.
+
+    Members
+    -------
+    learning_rate, momentum : float
+    valid_images : int
+        Images of the batch that count.
+    number : int
+        Updates so far, this one included.
+    seed : int
+        Of the dropout layers.
+    loss_images : int or None
+        What the loss is the mean over: all images whose gradients are added up; None: this batch's.
+    first, update : bool
+        Whether this is the first and the last of the batches whose gradients are added up.
+    """
+
+    learning_rate: float
+    momentum: float
+    valid_images: int
+    number: int = 1
+    seed: int = 0
+    loss_images: int | None = None
+    first: bool = True
+    update: bool = True
+
+
+def forward_pass(program, tensors, step=None):
     """Run the forward operations of `program` on a dict of tensors, in place.
 
     Parameters
@@ -22,85 +52,104 @@ def forward_pass(program, tensors):
     tensors : dict
         By name: Blocked where the device stores elements and exponents, else arrays. "x" and the
         parameters must be there; activations, indices and logits are added.
+    step : Step or None
+        None: inference.
     """
     for op in program.ops[:-1]:
-        x = tensors[op.x]
-        if hasattr(op, "index"):
-            tensors[op.y], tensors[op.index] = maxpool_forward(x, kernel=op.kernel, relu=op.relu)
-            continue
-        tensors[op.y] = conv_forward(
-            x.reshape(len(x.elements), *op.in_shape),
-            tensors[f"{op.key}.weight"],
-            tensors[f"{op.key}.bias.master"].reshape(-1) if op.bias else None,
-            stride=op.stride,
-            padding=op.padding,
-            relu=op.relu,
-            encode=not op.raw,
-        )
+        run_forward(op, tensors, step)
 
 
-def training_step(program, tensors, *, learning_rate, momentum, valid_images):
-    """Forward, loss, backward and update on a dict of tensors, in place; see `forward_pass`."""
-    forward_pass(program, tensors)
+def training_step(program, tensors, **parameters):
+    """Forward, loss, backward and update on a dict of tensors, in place.
+
+    Parameters
+    ----------
+    program : Program
+        Its `ops`, `tensors`, `config`, `batch_size` and `optimizer` are used.
+    tensors : dict
+        As `forward_pass`; "labels" or "targets" and the optimizer's state must be there too.
+    **parameters
+        Of `Step`.
+    """
+    step = Step(**parameters)
+    forward_pass(program, tensors, step)
+    _loss(program, tensors, step)
+    for op in reversed(program.ops[:-1]):
+        if op.input_gradient or _own_parameters(op):
+            run_backward(op, tensors, step)
+    trained = _trained(program)
+    if program.optimizer.accumulation > 1:
+        for name in trained:
+            gradient, total = tensors[f"{name}.gradient"], f"{name}.accumulated"
+            tensors[total] = gradient if step.first else fadd(tensors[total], gradient)
+    if step.update:
+        _update(program, tensors, trained, step)
+
+
+def _loss(program, tensors, step):
     format = format_named(program.config.format)
-    loss = program.ops[-1]
-    losses, total, gradient = cross_entropy(
-        tensors[loss.logits],
-        tensors["labels"].view(np.int32)[: program.batch_size],
-        classes=loss.classes,
-        valid=valid_images,
-        inv_n=np.float32(1) / np.float32(valid_images),
-        format=format,
-    )
-    tensors[loss.gradient] = gradient
+    loss, batch = program.ops[-1], program.batch_size
+    count = step.loss_images or step.valid_images
+    settings = {
+        "valid": step.valid_images,
+        "inv_n": np.float32(1) / np.float32(count),
+        "format": format,
+    }
+    outputs = tensors[loss.logits]
+    if hasattr(loss, "features"):
+        mask = outputs > 0 if loss.mask else None
+        targets = tensors["targets"]
+        result = squared_error(outputs, targets, features=loss.features, mask=mask, **settings)
+    else:
+        labels = tensors["labels"].view(np.int32)[:batch]
+        settings["label_smoothing"] = loss.label_smoothing
+        result = cross_entropy(outputs, labels, classes=loss.classes, **settings)
+    losses, total, tensors[loss.gradient] = result
     stored = tensors["loss"] = np.zeros(program.tensors["loss"].shape, np.float32)
     stored[: len(losses)] = losses
     stored[-16] = total
-    for op in reversed(program.ops[:-1]):
-        if not op.input_gradient and hasattr(op, "index"):
-            continue
-        dy = tensors[f"d{op.y}"]
-        if hasattr(op, "index"):
-            tensors[f"d{op.x}"] = maxpool_backward(
-                dy, tensors[op.index], input_size=op.in_shape[1:], kernel=op.kernel
-            )
-            continue
-        _convolution_backward(program, op, tensors, dy)
-        for name in ("weight", "bias") if op.bias else ("weight",):
-            _update(tensors, f"{op.key}.{name}", learning_rate, momentum, format)
 
 
-def _convolution_backward(program, op, tensors, dy):
-    x = tensors[op.x]
-    flat = x.reshape(len(x.elements), *op.in_shape)
-    if op.input_gradient:
-        dx = conv_backward_input(
-            dy,
-            tensors[f"{op.key}.weight"],
-            input_size=op.in_shape[1:],
-            stride=op.stride,
-            padding=op.padding,
-            mask=flat if op.mask else None,
+def _trained(program):
+    """Names of the parameters that are trained, in the order of the network."""
+    return [f"{op.key}.{name}" for op in program.ops for name in _own_parameters(op)]
+
+
+def _own_parameters(op):
+    """Names of an operation's parameters that are trained."""
+    wanted = {name: getattr(op, f"train_{name}", False) for name in ("weight", "bias")}
+    return [name for name, trained in wanted.items() if trained]
+
+
+def _update(program, tensors, trained, step):
+    optimizer, format = program.optimizer, format_named(program.config.format)
+    source = "accumulated" if optimizer.accumulation > 1 else "gradient"
+    masks = {name: tensors.get(f"{name}.mask") for name in trained}
+    gradients = {
+        name: prepare_gradient(tensors[f"{name}.{source}"], None, mask=masks[name])
+        for name in trained
+    }
+    factor = None
+    if optimizer.max_grad_norm is not None:
+        factor = clip_factor(list(gradients.values()), optimizer.max_grad_norm)
+    scalars = optimizer.scalars(step.number, lr=step.learning_rate, momentum=step.momentum)
+    rule = adam if "exp_avg" in optimizer.STATE else sgd
+    settings = {"eps": optimizer.eps} if rule is adam else {"nesterov": optimizer.nesterov}
+    for name in trained:
+        master = tensors[f"{name}.master"]
+        gradient = prepare_gradient(
+            gradients[name], master, factor=factor, weight_decay=optimizer.weight_decay
         )
-        tensors[f"d{op.x}"] = dx.reshape(*x.elements.shape[:-1])
-    gradient, bias = conv_backward_weight(
-        flat, dy, kernel=op.kernel, stride=op.stride, padding=op.padding, split=op.split
-    )
-    tensors[f"{op.key}.weight.gradient"] = gradient
-    if op.bias:
-        tensors[f"{op.key}.bias.gradient"] = bias.reshape(-1, gradient.shape[-1])
-
-
-def _update(tensors, prefix, learning_rate, momentum, format):
-    has_copy = isinstance(tensors.get(prefix), Blocked)
-    master, velocity, copy = sgd(
-        tensors[f"{prefix}.master"],
-        tensors[f"{prefix}.momentum"],
-        tensors[f"{prefix}.gradient"],
-        lr=np.float32(learning_rate),
-        momentum=np.float32(momentum),
-        format=format if has_copy else None,
-    )
-    tensors[f"{prefix}.master"], tensors[f"{prefix}.momentum"] = master, velocity
-    if has_copy:
-        tensors[prefix] = copy
+        has_copy = isinstance(tensors.get(name), Blocked)
+        states = [f"{name}.{state}" for state in optimizer.STATE]
+        tensors[f"{name}.master"], *new, copy = rule(
+            master,
+            *(tensors[state] for state in states),
+            gradient,
+            format=format if has_copy else None,
+            **scalars,
+            **settings,
+        )
+        tensors |= dict(zip(states, new, strict=True))
+        if has_copy:
+            tensors[name] = copy

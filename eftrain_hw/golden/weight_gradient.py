@@ -13,14 +13,16 @@ from .dot import (
     in_range,
     scaled_digits,
 )
-from .geometry import ceil_div, output_size, pair, pixel_index, pixel_rows
+from .geometry import block_parts, ceil_div, output_size, pair, pixel_index, pixel_rows
 
 __all__ = ["conv_backward_weight"]
 
 _ONE = Operand(None, None, 127, 127)
 
 
-def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split):
+def conv_backward_weight(
+    x, dy, *, kernel, stride=(1, 1), padding=(0, 0), dilation=(1, 1), parts=1, split
+):
     """Gradient of a convolution's weights and bias.
 
     Lane j = (a * B + b) * C + c of pixel group (ig, r, c') holds image ig * A + a, output row
@@ -32,23 +34,34 @@ def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split)
         Input of the layer (N, Ib, H, W, lanes).
     dy : Blocked
         Gradient of its output (N, Ob, Ho, Wo, lanes).
-    kernel, stride, padding : (int, int)
+    kernel, stride, padding, dilation : (int, int)
         Of the forward convolution.
+    parts : int
+        The blocks of input and output channels in that many equal parts, each by itself.
     split : (int, int, int)
         A, B, C: powers of two whose product is `lanes`.
 
     Returns
     -------
     dw : numpy.ndarray
-        float32 (Ob, Ib, kh, kw, i, o).
+        float32 (Ob, Ib / parts, kh, kw, i, o).
     db : numpy.ndarray
         float32 (Ob * lanes,).
     """
+    if parts > 1:
+        geometry = {"stride": stride, "padding": padding, "dilation": dilation}
+        pairs = zip(block_parts(x, parts, 1), block_parts(dy, parts, 1), strict=True)
+        results = [
+            conv_backward_weight(*operands, kernel=kernel, split=split, **geometry)
+            for operands in pairs
+        ]
+        return tuple(np.concatenate(arrays) for arrays in zip(*results, strict=True))
+    dilation = pair("dilation", dilation, least=1)
     kernel = pair("kernel", kernel, least=1)
     stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
     images, in_blocks, height, width, lanes = x.elements.shape
     out_blocks, rows, columns = dy.elements.shape[1:4]
-    expected = output_size((height, width), kernel, stride, padding)
+    expected = output_size((height, width), kernel, stride, padding, dilation)
     if (images, *expected, lanes) != (dy.elements.shape[0], rows, columns, dy.elements.shape[4]):
         raise ValueError(
             f"gradient must have {images} images of {expected} pixels in vectors of {lanes},"
@@ -80,8 +93,10 @@ def conv_backward_weight(x, dy, *, kernel, stride=(1, 1), padding=(0, 0), split)
         image, row, column = _lane_pixels(group, groups, split)
         # (groups, o, lanes)
         left = [digit.swapaxes(1, 2) for digit in gradients(image, row, column)]
-        tap_row = row[..., None, None] * stride[0] + np.arange(kernel[0])[:, None] - padding[0]
-        tap_column = column[..., None, None] * stride[1] + np.arange(kernel[1]) - padding[1]
+        tap_row = np.arange(kernel[0])[:, None] * dilation[0] - padding[0]
+        tap_row = row[..., None, None] * stride[0] + tap_row
+        tap_column = np.arange(kernel[1]) * dilation[1] - padding[1]
+        tap_column = column[..., None, None] * stride[1] + tap_column
         right = inputs(image[..., None, None], tap_row, tap_column)
         right = [digit.reshape(group.size, lanes, taps) for digit in right]
         if not exact_sum:

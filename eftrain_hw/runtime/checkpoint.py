@@ -2,7 +2,6 @@
 
 import json
 import os
-from dataclasses import fields
 
 import numpy as np
 
@@ -78,24 +77,17 @@ def read_safetensors(path):
 
 def describe_network(network):
     """A network as JSON text, from which `network_from_description` builds it again."""
-    layers = [
-        [type(layer).__name__, {field.name: getattr(layer, field.name) for field in fields(layer)}]
-        for layer in network
-    ]
-    return json.dumps({"layers": layers, "input_shape": network.input_shape})
+    kind, values = nn.describe(network)
+    return json.dumps(values if kind == "Sequential" else {"kind": kind, **values})
 
 
 def network_from_description(text):
     """The network of `describe_network`'s text."""
-    allowed = set(nn.__all__) - {"Module", "Sequential", "CrossEntropyLoss"}
-    description = json.loads(text)
-    layers = []
-    for name, arguments in description["layers"]:
-        if name not in allowed:
-            raise CheckpointError(f"checkpoint has a layer {name!r}; allowed are {sorted(allowed)}")
-        arguments = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
-        layers.append(getattr(nn, name)(**arguments))
-    return nn.Sequential(*layers, input_shape=tuple(description["input_shape"]))
+    values = json.loads(text)
+    try:
+        return nn.described([values.pop("kind", "Sequential"), values])
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"checkpoint's network can't be made: {error}") from None
 
 
 def describe_training(program):

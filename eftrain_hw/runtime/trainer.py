@@ -5,12 +5,7 @@ from math import sqrt
 import numpy as np
 
 from ..compiler import compile_network, nn
-from ..compiler.parameters import (
-    bias_from_device,
-    bias_to_device,
-    weight_from_device,
-    weight_to_device,
-)
+from ..compiler.parameters import parameter_from_device, parameter_to_device
 from ..formats import Blocked, format_named
 from . import checkpoint
 from .checkpoint import CheckpointError
@@ -54,7 +49,7 @@ class Trainer:
         self.learning_rate, self.momentum = program.optimizer.lr, program.optimizer.momentum
         self.epoch, self._batch = 0, 0
         self.history, self.profile = History(), None
-        self._layers = {op.key: op for op in program.ops if hasattr(op, "weight_shape")}
+        self._layers = {op.key: op for op in program.ops if hasattr(op, "key")}
         device.load_program(program)
         self.load_state_dict(self._initial_state())
 
@@ -64,10 +59,15 @@ class Trainer:
         generator = np.random.default_rng(self.seed)
         state = {}
         for name, shape in self.program.network.parameters().items():
-            fan_in = np.prod(self._layers[name.split(".")[0]].weight_shape[1:])
+            fan_in = np.prod(self._layer(name)[0].weight_shape[1:])
             bound = 1 / sqrt(fan_in)
             state[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
         return state
+
+    def _layer(self, name):
+        """(operation, name within it) of a parameter such as "3.body.0.weight"."""
+        key, _, parameter = name.rpartition(".")
+        return self._layers[key], parameter
 
     def state_dict(self):
         """Every parameter as float32, under PyTorch's name ("0.weight") and in its shape."""
@@ -80,10 +80,8 @@ class Trainer:
     def _read(self, what):
         state = {}
         for name in self.program.network.parameters():
-            op = self._layers[name.split(".")[0]]
             tensor = self.device.read_tensor(f"{name}.{what}")
-            convert = weight_from_device if name.endswith(".weight") else bias_from_device
-            state[name] = convert(op, tensor)
+            state[name] = parameter_from_device(*self._layer(name), tensor)
         return state
 
     def load_state_dict(self, state, momentum=None):
@@ -109,10 +107,7 @@ class Trainer:
         lanes, format = self.program.config.lanes, format_named(self.program.config.format)
         for name in shapes:
             for what, values in (("master", state[name]), ("momentum", momentum[name])):
-                if name.endswith(".bias"):
-                    tensor = bias_to_device(values, lanes)
-                else:
-                    tensor = weight_to_device(self._layers[name.split(".")[0]], values, lanes)
+                tensor = parameter_to_device(*self._layer(name), values, lanes)
                 self.device.write_tensor(f"{name}.{what}", tensor)
                 if what == "master" and name in self.program.tensors:
                     self.device.write_tensor(name, Blocked.encode(format, tensor))

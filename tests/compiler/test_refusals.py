@@ -56,9 +56,9 @@ def build(*layers, input_shape=(3, 8, 8)):
         (lambda: nn.Conv2d(0, 4, 3), ValueError, "Conv2d.in_channels must be 1 to 65535, not 0"),
         (lambda: nn.Linear(4.0, 4), TypeError, "Linear.in_features must be an integer, not 4.0"),
         (
-            lambda: nn.MaxPool2d(3, stride=2),
+            lambda: nn.MaxPool2d(3, stride=2, padding=2),
             ValueError,
-            "MaxPool2d.stride must be the kernel's size (3, 3) (windows that do not overlap), not",
+            "MaxPool2d.padding must be at most half of the kernel (3, 3), not 2",
         ),
         (lambda: optim.SGD(lr=0), ValueError, "SGD.lr must be a number greater than 0, not 0"),
         (
@@ -134,7 +134,11 @@ def compiled(network, config=None, batch_size=2, optimizer=None):
             ValueError,
             "compile_network: batch_size must be 1 to 4096, not 0",
         ),
-        ({"network": "net"}, TypeError, "compile_network: network must be Sequential, not 'net'"),
+        (
+            {"network": "net"},
+            TypeError,
+            "compile_network: network must be Sequential or Network, not 'net'",
+        ),
         (
             {
                 "network": build(

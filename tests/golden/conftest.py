@@ -27,6 +27,12 @@ def comparison():
     return _load("torch_comparison")
 
 
+@pytest.fixture(scope="session")
+def pairs():
+    """Networks trained side by side with PyTorch."""
+    return _load("torch_network")
+
+
 def _bits(array):
     array = np.ascontiguousarray(array)
     return array.view(np.uint32) if array.dtype == np.float32 else array

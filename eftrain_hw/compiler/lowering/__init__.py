@@ -1,0 +1,1 @@
+"""Network to operations and tensors, by topic."""

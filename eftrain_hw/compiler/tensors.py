@@ -1,0 +1,89 @@
+"""Tensors in DRAM."""
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from ..formats import Blocked, format_named
+
+__all__ = ["LINE_BYTES", "TensorSpec"]
+
+LINE_BYTES = 64
+
+
+@dataclass
+class TensorSpec:
+    """Where and how a tensor lies in DRAM.
+
+    Members
+    -------
+    name : str
+    kind : str
+        "activation", "gradient", "weight", "master", "momentum", "weight_gradient",
+        "logits", "labels", "targets", "index", "mask" (weights that exist), "running", "statistic"
+        (of a batch), a name of the optimizer's state, "loss" (one fp32 an image, padded to a line,
+        then the batch's) or "program".
+    storage : str
+        "blocked" (elements and exponents of the compute format), "fp32", "bytes" or "words".
+    shape : tuple
+        All axes; the last is `lanes` except for labels, losses and programs.
+    address, exponent_address : int
+        Byte offsets from the base of the memory; the latter None without exponents.
+    view : (str, int) or None
+        This tensor is part of another one, of that name, from that channel block on: images are as
+        far from each other as there.
+    nbytes : int
+        Bytes of the elements.
+    """
+
+    name: str
+    kind: str
+    storage: str
+    shape: tuple
+    format: str
+    address: int = None
+    exponent_address: int = None
+    view: tuple = None
+
+    _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
+
+    @property
+    def has_exponents(self):
+        return self.storage == "blocked" and format_named(self.format).exponent_bits > 0
+
+    @property
+    def dtype(self):
+        if self.storage == "blocked":
+            return format_named(self.format).element_dtype
+        return np.dtype(self._DTYPES[self.storage])
+
+    @property
+    def nbytes(self):
+        return prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def exponent_nbytes(self):
+        return prod(self.shape[:-1]) if self.has_exponents else 0
+
+    def from_bytes(self, elements, exponents=None):
+        """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""
+        array = np.frombuffer(elements, self.dtype).reshape(self.shape).copy()
+        if self.storage != "blocked":
+            return array
+        if exponents is not None:
+            exponents = np.frombuffer(exponents, np.uint8).reshape(self.shape[:-1]).copy()
+        return Blocked(format_named(self.format), array, exponents)
+
+    def to_bytes(self, value):
+        """(element bytes, exponent bytes or None) of a value that `from_bytes` would return."""
+        elements = value.elements if self.storage == "blocked" else value
+        elements = np.ascontiguousarray(elements, self.dtype)
+        if elements.shape != tuple(self.shape):
+            raise ValueError(
+                f"tensor {self.name} must have shape {self.shape}, not {elements.shape}"
+            )
+        exponents = None
+        if self.has_exponents:
+            exponents = np.ascontiguousarray(value.exponents, np.uint8).tobytes()
+        return elements.tobytes(), exponents
