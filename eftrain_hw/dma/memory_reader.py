@@ -15,7 +15,7 @@ from .port_credits import PortCredits
 __all__ = ["MemoryReader"]
 
 BURSTS_IN_FLIGHT = 32
-AHEAD_WORDS = 96  # that a port may owe: enough for some 150 cycles of latency
+AHEAD_WORDS = 128  # that a port may owe: enough for some 150 cycles of latency
 
 
 class MemoryReader(wiring.Component):

@@ -34,8 +34,8 @@ class RunReader(wiring.Component):
 
     Latency and cost: 3 cycles from run to request, 3 from beat to item; an item a cycle (items
     wider than the bus: a beat a cycle), also across runs, as long as beats are there. About 360
-    LUTs (108 of them RAM) with items of 4 bytes, 16-byte beats and depth 32; depth 128 takes 2
-    RAMB36 instead of the RAM.
+    LUTs (108 of them RAM) with items of 4 bytes, 16-byte beats and depth 32; depth 64 takes 90 more,
+    depth 128 2 RAMB36 instead of the RAM.
 
     Parameters
     ----------
@@ -82,7 +82,10 @@ class RunReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shift, sizes = exact_log2(self._config.bus_bytes), self._sizes
-        m.submodules.words = words = Queue(8 * self._config.bus_bytes, self._depth)
+        storage = "distributed" if self._depth <= 64 else "auto"
+        m.submodules.words = words = Queue(
+            8 * self._config.bus_bytes, self._depth, storage=storage
+        )
         run = self.run.payload
 
         # beats of the run

@@ -119,7 +119,16 @@ TILE = {
 @pytest.mark.parametrize("format", ["bfp8", "fp32"])
 @pytest.mark.parametrize(
     "rows, lanes, drain_lanes",
-    [(8, 8, 2), (24, 16, 4), (6, 4, 2), (4, 16, 4), (8, 4, 4), (16, 8, 1)],
+    [
+        (8, 8, 2),
+        (24, 16, 4),
+        (6, 4, 2),
+        (4, 16, 4),
+        (8, 4, 4),
+        (16, 8, 1),
+        (8, 8, 8),
+        (16, 16, 8),
+    ],
 )
 @pytest.mark.parametrize("stall", [0.0, 0.5])
 def test_every_shape(make_bench, format, rows, lanes, drain_lanes, stall):

@@ -14,8 +14,8 @@ GOOD, LATE = 1.029, 6  # times the least; a cycle beyond that counts so much mor
 def choose(config, tilings, make):
     """The tiling to use: least in time and weighted traffic.
 
-    Time weighs more from some percent above that of an array, or a bus, that never waits: traffic
-    is saved where there is time for it.
+    Time weighs more from some percent above that of an array that never waits: traffic is saved
+    where there is time for it. Where the bus is the limit, traffic is time.
 
     Parameters
     ----------
@@ -45,10 +45,11 @@ def choose(config, tilings, make):
         timed.append((time.cycles, time.dram_beats, tiling))
         if timed[-1][0] <= BEST * tiling.bound and tiling.dram_bytes <= BEST * leanest:
             break
-    least = max(tilings[0].bound, min(beats for _, beats, _ in timed))
+    bound = tilings[0].bound
+    late = LATE if bound > min(beats for _, beats, _ in timed) else 0
 
     def cost(entry):
         cycles, beats, _ = entry
-        return cycles + TRAFFIC * beats + LATE * max(0, cycles - GOOD * least)
+        return cycles + TRAFFIC * beats + late * max(0, cycles - GOOD * bound)
 
     return min(timed, key=cost)[2]
