@@ -30,7 +30,7 @@ LIMITS = {"LUT": 1.0, "FF": 1.0, "DSP48E1": 1.0, "BRAM36": 1.0}
 DEFAULT_LIMITS = LIMITS | {"LUT": 0.60}
 # in data-flow order: module names below the top
 PARTS = {
-    "csr, supervisor, log": (r"csr", r"supervisor", r"log", r"core\.cause"),
+    "csr, supervisor, log": (r"csr", r"supervisor", r"log", r"core\.array_cause"),
     "sequencer, dispatch": (r"core\.sequencer", r"core\.dispatch"),
     "memory reader": (r"reader",),
     "memory writer": (r"writer",),
