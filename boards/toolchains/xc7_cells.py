@@ -18,7 +18,7 @@ __all__ = [
 
 # in data-flow order: module names below the accelerator
 PARTS = {
-    "csr, supervisor, log": (r"csr", r"supervisor", r"log", r"core\.cause"),
+    "csr, supervisor, log": (r"csr", r"supervisor", r"log", r"core\.array_cause"),
     "sequencer, dispatch": (r"core\.sequencer", r"core\.dispatch"),
     "memory reader": (r"reader",),
     "memory writer": (r"writer",),

@@ -226,7 +226,7 @@ class Accelerator(wiring.Component):
     def _connect_log(m, core, csr, supervisor, sequencer, dispatch, parts):
         """Who works on what, and what the array's cycles go to."""
         loader, compute, drain = (parts[name] for name in ("loader", "compute", "drain"))
-        core.submodules.cause = cause = ArrayCause()
+        core.submodules.array_cause = cause = ArrayCause()
         m.submodules.log = log = StepLog()
         items = (drain.element_items, drain.exponent_items)
         core.d.comb += [
