@@ -152,7 +152,7 @@ def test_without_tools_everything_but_the_bitstream_is_made(tmp_path, tools, cap
     assert captured.err.count("\n  - ") == 2 and "sh build_vivado.sh" in captured.err
     found = report(tmp_path)
     assert set(found) >= KEYS and found["bitstream"] is None and found["fmax_mhz"] is None
-    assert found["lut"]["used"] > 0 and found["ff"]["used"] > 100 and found["dsp"]["used"] == 0
+    assert found["lut"]["used"] > 0 and found["ff"]["used"] > 50 and found["dsp"]["used"] == 0
     assert found["logic_levels"] and set(found["logic_levels"][0]) == {"levels", "from", "to"}
     assert found["tools"]["yosys"].startswith("Yosys 0.")
     assert "processor interface" in captured.out and "longest paths" in captured.out
