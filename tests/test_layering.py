@@ -22,6 +22,7 @@ DATA = {
     "sequencer.interpreter",
     "sequencer.opcodes",
     "csr.registers",
+    "interop.serial_protocol",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

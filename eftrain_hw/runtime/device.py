@@ -10,7 +10,7 @@ from ..config import AcceleratorConfig
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
 
-BACKENDS = ("golden", "sim")
+BACKENDS = ("golden", "sim", "serial")
 
 
 class DeviceError(RuntimeError):
@@ -203,10 +203,11 @@ def open_device(name, config, **options):
     Parameters
     ----------
     name : str
-        "golden": the NumPy model. "sim": the RTL, compiled by Verilator.
+        "golden": the NumPy model. "sim": the RTL, compiled by Verilator. "serial": a board with
+        its memory on the chip, over its serial port.
     config : AcceleratorConfig
     **options
-        Passed to the device, see `SimDevice`.
+        Passed to the device, see `SimDevice` and `SerialDevice`.
 
     Raises
     ------
@@ -217,6 +218,8 @@ def open_device(name, config, **options):
         from .golden_device import GoldenDevice as backend
     elif name == "sim":
         from .sim_device import SimDevice as backend
+    elif name == "serial":
+        from .serial_device import SerialDevice as backend
     else:
         raise ValueError(f"device must be one of {list(BACKENDS)}, not {name!r}")
     unknown = [option for option in options if option not in backend.OPTIONS]
