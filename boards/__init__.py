@@ -18,6 +18,7 @@ BOARDS = {
     "arty-z7-20": "arty_z7_20",
     "ulx3s-85f": "ulx3s_85f",
     "ecpix5-85f": "ecpix5_85f",
+    "zcu102": "zcu102",
 }
 """Module of each board, in the order in which they are listed; it defines `BOARD`."""
 

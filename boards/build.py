@@ -11,7 +11,7 @@ from .board import BuildError
 from .toolchains import find_toolchain
 from .toolchains.toolchain import say, write
 
-__all__ = ["build_bitstream", "choose_toolchain"]
+__all__ = ["bitstream_command", "build_bitstream", "choose_toolchain"]
 
 AMOUNTS = ("lut", "ff", "dsp", "bram")
 
@@ -84,6 +84,8 @@ def build_bitstream(name, *, config=None, toolchain=None, directory=None):
             f" {board.name}: {'; '.join(missing)}"
         )
     chain, versions = choose_toolchain(board, toolchain)
+    _check_packages(board, chain)
+    warnings = chain.check(board, config)
     directory = Path(directory or Path("build") / board.name)
     directory.mkdir(parents=True, exist_ok=True)
     report_file = directory / "report.json"
@@ -91,25 +93,88 @@ def build_bitstream(name, *, config=None, toolchain=None, directory=None):
     tools = ", ".join(f"{tool} {version}" for tool, version in versions.items())
     say(f"{board.name} ({board.device}), {config.rows}x{config.lanes} {config.format},")
     say(f"{config.clock_hz / 1e6:g} MHz, build id {config.build_id:016x}; {chain.name}: {tools}")
-    result = chain.build(board, config, board.make_top(config), directory)
-    report = {
+    for warning in warnings:
+        say(f"warning: {warning}")
+    about = {
         "board": board.name,
         "device": board.device,
         "toolchain": chain.name,
-        "bitstream": None,
         "build_id": f"{config.build_id:016x}",
-        **{each: None for each in AMOUNTS},
-        "logic_levels": None,
         "clock_mhz": config.clock_hz / 1e6,
-        "fmax_mhz": None,
         "tools": versions,
+        "warnings": warnings,
         "config": config.to_dict(),
+    }
+    try:
+        result = chain.build(board, config, board.make_top(config), directory)
+    except BuildError as error:
+        _write_report(report_file, board, about, {"bitstream": None, "error": str(error)})
+        raise
+    return _write_report(report_file, board, about, result)
+
+
+def _check_packages(board, chain):
+    try:
+        board.make_platform(chain.name)
+    except ModuleNotFoundError as error:
+        raise BuildError(
+            f"{board.name} needs the package {(error.name or '').replace('_', '-')}:"
+            " pip install 'eftrain_hw[boards]', which `make bitstream` does by itself"
+        ) from None
+
+
+def _write_report(file, board, about, result):
+    report = {
+        **about,
+        "bitstream": None,
+        **dict.fromkeys(AMOUNTS),
+        "logic_levels": None,
+        "fmax_mhz": None,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         **result,
     }
     for each in AMOUNTS:
         report[each] = {"used": report[each], "available": board.resources[each]}
     if report["bitstream"] is not None:
-        report["bitstream"] = str(directory / report["bitstream"])
-    write(report_file, json.dumps(report, indent=1) + "\n")
+        report["bitstream"] = str(file.parent / report["bitstream"])
+    write(file, json.dumps(report, indent=1) + "\n")
     return report
+
+
+def bitstream_command(arguments):
+    """`eftrain bitstream` and `make bitstream`: build, and say in a few lines what came of it.
+
+    Raises
+    ------
+    ValueError, BuildError
+        As `build_bitstream`; BuildError too where the tool chain makes no bitstream.
+    """
+    report = build_bitstream(
+        arguments.board,
+        config=arguments.config,
+        toolchain=arguments.toolchain,
+        directory=arguments.output,
+    )
+    shares = ", ".join(
+        f"{report[each]['used']:,g} {each.upper()}"
+        f" ({report[each]['used'] / report[each]['available']:.0%})"
+        for each in AMOUNTS
+        if report[each]["used"] is not None
+    )
+    say(f"{report['device']}: {shares}")
+    if report["fmax_mhz"] is not None:
+        say(f"clock: {report['fmax_mhz']:g} MHz reached, {report['clock_mhz']:g} MHz needed")
+    where = Path(arguments.output or Path("build") / report["board"]) / "report.json"
+    if report["bitstream"] is None:
+        board = find_board(report["board"])
+        looked = "; ".join(
+            f"{name}: {find_toolchain(name).looks_for}"
+            for name in board.toolchains
+            if find_toolchain(name).makes_bitstream
+        )
+        steps = "\n".join(f"  - {step}" for step in report.get("next", ()))
+        raise BuildError(
+            f"no bitstream was made: {report['toolchain']} makes none. Looked for {looked}.\n"
+            f"What there is: {where}. Ways on:\n{steps}"
+        )
+    say(f"bitstream {report['bitstream']}; report {where}")

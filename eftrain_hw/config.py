@@ -36,8 +36,12 @@ PRESETS = {
     "pynq-z2-32x16": {"rows": 32, "drain_lanes": 8, "axi": "axi3"},
     "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},
     **_ULX3S,
+    "zcu102": {
+        "rows": 32, "lanes": 32, "ports": 4, "drain_lanes": 8, "address_bits": 36,
+        "clock_hz": 150_000_000,
+    },
     "sim-small": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
-}
+}  # fmt: skip
 
 
 def _power_of_two(value):

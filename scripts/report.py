@@ -25,7 +25,11 @@ from eftrain_hw.soc.accelerator import Accelerator
 
 ROOT = Path(__file__).parents[1]
 TOP = "eftrain_accelerator"
-DEVICES = {name: by_column(amounts) for name, amounts in resources.DEVICES.items()}
+DEVICES = {
+    name: by_column(amounts)
+    for name, amounts in resources.DEVICES.items()
+    if name.startswith("xc7")  # what it synthesises for
+}
 # share of the device that a configuration may take; the rest of the LUTs is for the user's logic
 LIMITS = {"LUT": 1.0, "FF": 1.0, "DSP48E1": 1.0, "BRAM36": 1.0}
 DEFAULT_LIMITS = LIMITS | {"LUT": 0.60}

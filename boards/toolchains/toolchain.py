@@ -1,5 +1,6 @@
 """What a tool chain is, and how its programs are run."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -32,6 +33,16 @@ class Toolchain(ABC):
     @abstractmethod
     def find(self):
         """{tool: version} of what is installed, or None where something is missing."""
+
+    def check(self, board, config):
+        """What can be known before anything long: BuildError where it cannot end well.
+
+        Returns
+        -------
+        list of str
+            Warnings, for the user and the record.
+        """
+        return []
 
     @abstractmethod
     def build(self, board, config, top, directory):
@@ -83,10 +94,11 @@ def write(file, content):
     os.replace(partial, file)
 
 
-def run(command, directory, log, *, name=None, environment=None):
+def run(command, directory, log, *, name=None, output=None, environment=None):
     """Run a tool with its output in `directory`/`log`; returns the output.
 
-    `name` is what an error calls it: the program, unless told otherwise.
+    `name` is what an error calls it: the program, unless told otherwise. What the tool prints goes
+    to the file `output` instead where that is given, and only its errors to the log.
 
     Raises
     ------
@@ -94,15 +106,19 @@ def run(command, directory, log, *, name=None, environment=None):
         It cannot be started or ends with another status than 0.
     """
     path, program = Path(directory) / log, name or command[0]
-    with path.open("w", encoding="utf-8") as file:
+    with contextlib.ExitStack() as stack:
+        errors = stack.enter_context(path.open("w", encoding="utf-8"))
+        printed = errors
+        if output is not None:
+            printed = stack.enter_context((Path(directory) / output).open("w", encoding="utf-8"))
         try:
             done = subprocess.run(
                 command,
                 cwd=directory,
                 env=environment and {**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
+                stdout=printed,
+                stderr=errors,
                 check=False,
             )
         except OSError as error:

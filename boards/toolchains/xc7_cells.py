@@ -4,7 +4,17 @@ import json
 import re
 from dataclasses import dataclass
 
-__all__ = ["GLUE", "Netlist", "PARTS", "by_amount", "by_column", "count", "table", "total"]
+__all__ = [
+    "GLUE",
+    "Netlist",
+    "PARTS",
+    "by_amount",
+    "by_column",
+    "cells_of",
+    "count",
+    "table",
+    "total",
+]
 
 # in data-flow order: module names below the accelerator
 PARTS = {
@@ -63,6 +73,12 @@ def by_column(amounts):
 def by_amount(columns):
     """The inverse of `by_column`, of what a netlist needs."""
     return {name: columns[column] for name, column in _COLUMN_OF.items()}
+
+
+def cells_of(stat):
+    """{cell type: number} of a flat design, from the JSON text of Yosys' `stat -json`."""
+    cells = json.loads(stat[stat.index("{") :])["design"]["num_cells_by_type"]
+    return {cell.lstrip("\\"): number for cell, number in cells.items()}
 
 
 def total(parts):

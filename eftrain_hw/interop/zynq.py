@@ -1,16 +1,20 @@
 """The accelerator behind the processing system of a Zynq."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, Module, Signal
 from amaranth.lib import wiring
+from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import Out, connect
 
 from ..config import AcceleratorConfig
-from ..csr.registers import ADDRESS_BITS
 from ..soc.accelerator import Accelerator
 from .axi_control import AxiToLite
-from .ps7 import APERTURE_BITS, Ps7, PsPorts
+from .processing_system import CONTROL_BITS, PsPorts
+from .ps7 import ZYNQ_7000, Ps7
+from .ps8 import ZYNQ_ULTRASCALE, Ps8
 
 __all__ = ["LIGHTS", "ZynqTop"]
+
+_PRIMITIVES = {ZYNQ_7000.name: Ps7, ZYNQ_ULTRASCALE.name: Ps8}
 
 LIGHTS = ("alive", "reads memory", "writes memory", "interrupt")
 """What the bits of `ZynqTop.lights` show, lowest first."""
@@ -19,8 +23,8 @@ LIGHTS = ("alive", "reads memory", "writes memory", "interrupt")
 class ZynqTop(wiring.Component):
     """Processing system and accelerator: nothing but status lights leaves the chip's logic.
 
-        PS  M_AXI_GP0 --AXI3--> AxiToLite --AXI4-Lite--> accelerator --irq--> IRQ_F2P[0]
-            S_AXI_HP0, HP2 <==AXI3, 64 bits== axi0, axi1
+        PS  M_AXI --AXI3 or 4--> AxiToLite --AXI4-Lite--> accelerator --irq--> first interrupt
+            S_AXI_HP <==AXI3 or 4, 64 bits== axi0, axi1, ..
 
     A burst of a memory port is complete before it starts: reads have room reserved for all their
     data and writes have all theirs ready, so neither can block the port's queues in the PS.
@@ -30,9 +34,13 @@ class ZynqTop(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
-        AXI3, 32-bit addresses.
+        Its memory ports must be ones that the family has.
+    family : PsFamily
+        `ps7.ZYNQ_7000` or `ps8.ZYNQ_ULTRASCALE`.
     ps : wiring.Component or None
-        Has the signature `PsPorts(config.ports)` and is what the PS does; None: the primitive.
+        Its signature is the family's `PsPorts` with as many memory ports, it does what the PS
+        does; None: the primitive. Where it makes a clock, that becomes `sync` here, and its reset
+        is released with it.
     primitives : str
         "xilinx7" or "portable", as `Accelerator`.
     light_bits : int
@@ -49,28 +57,24 @@ class ZynqTop(wiring.Component):
         The memory ports of the configuration are not what the PS has.
     """
 
-    def __init__(self, config, *, ps=None, primitives="xilinx7", light_bits=25):
+    def __init__(self, config, *, family, ps=None, primitives="xilinx7", light_bits=25):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"ZynqTop config must be an AcceleratorConfig, not {config!r}")
-        self.check(config)
+        family.check(config)
         if ps is None:
-            ps = Ps7(config.ports, clock_hz=config.clock_hz)
-        elif ps.signature != PsPorts(config.ports):
-            raise TypeError(f"ZynqTop ps must have the signature PsPorts({config.ports}),"
-                            f" not {ps.signature!r}")  # fmt: skip
+            ps = _PRIMITIVES[family.name](config)
+        signature = getattr(ps, "signature", None)
+        expected = (family, config.ports, config.address_bits)
+        if not isinstance(signature, PsPorts) or expected != (
+            signature.family, signature.ports, signature.address_bits
+        ):  # fmt: skip
+            raise TypeError(
+                f"ZynqTop ps must be a component with the PsPorts of a {family.name},"
+                f" {config.ports} memory ports and {config.address_bits}-bit addresses, not {ps!r}"
+            )
         self._config, self._ps = config, ps
         self._primitives, self._light_bits = primitives, light_bits
         super().__init__({"lights": Out(len(LIGHTS))})
-
-    @staticmethod
-    def check(config):
-        """ValueError where the PS has no such memory ports."""
-        for name, value in (("axi", "axi3"), ("address_bits", 32)):
-            if getattr(config, name) != value:
-                raise ValueError(
-                    f"AcceleratorConfig.{name} must be {value!r} on a Zynq-7000,"
-                    f" not {getattr(config, name)!r}"
-                )
 
     @property
     def config(self):
@@ -80,8 +84,13 @@ class ZynqTop(wiring.Component):
         m = Module()
         config = self._config
         m.submodules.ps = ps = self._ps
+        if ps.signature.clock:
+            m.domains.sync = ClockDomain()
+            m.d.comb += ClockSignal().eq(ps.clk)
+            m.submodules.reset = ResetSynchronizer(ps.rst)
+        aperture = ps.signature.family.aperture_bits
         m.submodules.control = control = AxiToLite(
-            ps.control.signature, address_bits=ADDRESS_BITS, aperture=APERTURE_BITS
+            ps.control.signature, address_bits=CONTROL_BITS, aperture=aperture
         )
         m.submodules.accelerator = accelerator = Accelerator(config, primitives=self._primitives)
         connect(m, ps.control, control.axi)
