@@ -7,11 +7,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 CORE   := $(VENV)/.core-installed
 TEST   := $(VENV)/.test-installed
+BOARDS := $(VENV)/.boards-installed
 ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test sim report lint bench clean distclean
+.PHONY: help setup demo test sim report bitstream lint bench clean distclean
 
 help:
 	@echo "make demo     train a CNN on real digits in RTL simulation (accuracy, cycles, curve in build/demo)"
@@ -19,6 +20,7 @@ help:
 	@echo "make sim      the cocotb benches alone"
 	@echo "make report   LUT, FF, DSP and BRAM of each part against the xc7z020 (yosys)"
 	@echo "make bench    cycles of layers and training steps on the RTL, speed of the tools (docs/performance.md)"
+	@echo "make bitstream BOARD=pynq-z2 [TOOLCHAIN=vivado|openxc7|yosys] [CONFIG=preset or file]   (docs/boards.md)"
 	@echo "make lint     ruff"
 	@echo "make clean    remove build/; make distclean removes .venv too"
 	@echo "ARGS=...      is passed on, e.g. make test ARGS='-k bfp8'"
@@ -42,6 +44,11 @@ $(TEST): pyproject.toml $(CORE)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+$(BOARDS): pyproject.toml $(CORE)
+	@echo "[setup] installing what boards need from PyPI (once)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[boards]'
+	@touch $@
+
 setup: $(TEST)
 
 demo: $(CORE)
@@ -60,6 +67,12 @@ sim: $(TEST)
 report: $(TEST)
 	@echo "[report] synthesising for the xc7z020 with yosys"
 	@$(BIN)/python scripts/report.py $(ARGS)
+
+bitstream: $(BOARDS)
+	@test -n "$(BOARD)" || { echo "BOARD=... is missing; the boards are:" >&2; \
+	  $(BIN)/eftrain info --boards >&2; exit 2; }
+	@$(BIN)/python scripts/bitstream.py --board '$(BOARD)' \
+	  $(if $(TOOLCHAIN),--toolchain '$(TOOLCHAIN)') $(if $(CONFIG),--config '$(CONFIG)') $(ARGS)
 
 bench: $(CORE)
 	@$(BIN)/python scripts/bench.py $(ARGS)

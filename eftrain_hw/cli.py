@@ -1,6 +1,7 @@
 """The command `eftrain`."""
 
 import argparse
+import importlib
 import json
 import runpy
 import sys
@@ -25,22 +26,25 @@ def _config(parser):
 
 def _device(parser):
     parser.add_argument(
-        "--device", default="sim", help="golden, sim or pynq (default: %(default)s)"
+        "--device", default="sim", help="golden, sim, serial or pynq (default: %(default)s)"
     )
     parser.add_argument(
         "--bitstream", metavar="FILE.bit", help="what --device pynq loads into the fabric"
     )
+    parser.add_argument("--port", help="of --device serial (default: /dev/ttyUSB0)")
     parser.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="after which --device pynq gives a step up (default: 60)",
+        help="after which --device pynq or serial gives a step up (default: 60)",
     )
 
 
 def _device_options(arguments):
     """What `open_device` is given besides the configuration."""
-    options = {name: getattr(arguments, name) for name in ("bitstream", "timeout")}
+    timeout = "step_timeout" if arguments.device == "serial" else "timeout"
+    options = {"bitstream": arguments.bitstream, "port": arguments.port}
+    options[timeout] = arguments.timeout
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.device == "pynq" and arguments.bitstream is None:
         raise ValueError("--device pynq needs --bitstream FILE.bit")
@@ -115,10 +119,13 @@ def _parser():
 
     _plan_arguments(commands.add_parser("plan", help="cycles, traffic and limits, by the model"))
 
+    _bitstream_arguments(commands.add_parser("bitstream", help="build a board's bitstream"))
+
     info = commands.add_parser("info", help="show a configuration and what follows from it")
     info.set_defaults(run=_info)
     _config(info)
-    info.add_argument("--json", action="store_true", help="the configuration as JSON")
+    info.add_argument("--boards", action="store_true", help="list the boards instead")
+    info.add_argument("--json", action="store_true", help="the configuration, or boards, as JSON")
     return parser
 
 
@@ -154,6 +161,20 @@ def _bench_arguments(bench):
     bench.add_argument("--pass", dest="which", default="all", help="fp, bp, wu or all (default)")
     bench.add_argument("--seed", type=int, default=0, metavar="N", help="of the data (default: 0)")
     bench.add_argument("--json", type=Path, metavar="OUT", help="write the result here")
+
+
+def _bitstream_arguments(bitstream):
+    bitstream.set_defaults(run=_bitstream)
+    bitstream.add_argument("--board", required=True, metavar="NAME", help="see info --boards")
+    bitstream.add_argument(
+        "--config", metavar="FILE|PRESET", help="default: the board's default preset"
+    )
+    bitstream.add_argument(
+        "--toolchain", metavar="NAME", help="default: the first of the board's that is installed"
+    )
+    bitstream.add_argument(
+        "--output", type=Path, metavar="DIR", help="default: build/<board>, which is made"
+    )
 
 
 def _plan_arguments(plan):
@@ -311,7 +332,25 @@ def _plan(arguments):
         print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
 
 
+def _boards_module(name):
+    """A module of `boards`, which needs what a board itself has not."""
+    try:
+        return importlib.import_module(f"boards.{name}")
+    except ModuleNotFoundError as error:
+        raise RuntimeError(f"boards need the package {error.name}, which is missing here") from None
+
+
+def _bitstream(arguments):
+    _boards_module("build").bitstream_command(arguments)
+
+
 def _info(arguments):
+    if arguments.boards:
+        listing = _boards_module("listing")
+        values = listing.boards_values()
+        lines = listing.boards_table(values)
+        print(json.dumps(values, indent=1) if arguments.json else "\n".join(lines))
+        return
     config = AcceleratorConfig.load(arguments.config)
     if arguments.json:
         print(json.dumps(config.to_dict(), indent=1))

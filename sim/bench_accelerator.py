@@ -53,6 +53,15 @@ class Device:
         data[: len(words)] = words
         self.image = Image(data, BASE - FRONT, self.writable())
         await start(dut, limit=10 * self.limit)
+        self.attach()
+        self.host = Host(resume(self._read), resume(self._write), resume(self._wait))
+        await cycles(dut, 5)
+        await bridge(self.host.check_build)(CONFIG)
+        await self.set_window(BASE, BASE + self.program.memory_bytes)
+
+    def attach(self):
+        """Models to all ports."""
+        dut = self.dut
         self.memory = Memory(dut, self.image, ports=CONFIG.ports, pause=self.pause, rng=self.rng)
         self.lite = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "axil_"), dut.clk, dut.rst)
         if self.pause:
@@ -60,10 +69,6 @@ class Device:
             for channel in (writes.aw_channel, writes.w_channel, writes.b_channel,
                             reads.ar_channel, reads.r_channel):
                 channel.set_pause_generator(pauses(self.pause, self.rng))
-        self.host = Host(resume(self._read), resume(self._write), resume(self._wait))
-        await cycles(dut, 5)
-        await bridge(self.host.check_build)(CONFIG)
-        await self.set_window(BASE, BASE + self.program.memory_bytes)
 
     def refill(self):
         """The state as it is at the start."""

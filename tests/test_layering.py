@@ -24,6 +24,7 @@ DATA = {
     "sequencer.interpreter",
     "sequencer.opcodes",
     "csr.registers",
+    "interop.serial_protocol",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -1,11 +1,17 @@
-"""LUTs, flip-flops, DSP slices and block RAMs of a configuration on a 7-series FPGA."""
+"""LUTs, flip-flops, DSP slices and block RAMs of a configuration on a 7-series FPGA.
+
+An UltraScale+ device has the same LUTs and block RAMs: its figures are taken to be the same.
+"""
 
 from dataclasses import dataclass
 from math import ceil
 
 __all__ = ["DEVICES", "Resources", "block_rams", "resources"]
 
-DEVICES = {"xc7z020": {"lut": 53200, "ff": 106400, "dsp": 220, "bram": 140}}
+DEVICES = {
+    "xc7z020": {"lut": 53200, "ff": 106400, "dsp": 220, "bram": 140},
+    "xczu9eg": {"lut": 274080, "ff": 548160, "dsp": 2520, "bram": 912},
+}
 """What an FPGA has; BRAM in blocks of 36 Kbit."""
 
 _QUEUE_WORDS = 512  # of a memory port, see `MemoryReader.queue_words`

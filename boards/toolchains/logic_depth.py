@@ -19,6 +19,7 @@ CARRY_ENTRY, CARRY_PASS, CARRY_EXIT = 0.5, 0.125, 0.25
 RAM_OUT, RAM_OUT_REGISTERED, RAM_IN = 2.5, 0.75, 0.5  # block RAM
 LUT_RAM_OUT = 1.0  # LUT RAM and shift registers, from the clock or from an address
 DSP_MULTIPLY, DSP_ADD = 3.5, 2.0
+PROCESSOR_OUT, PROCESSOR_IN = 1.5, 1.0  # AXI ports of a PS7
 _CLOCKS = {"C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK", "REGCLKARDRCLK", "REGCLKB"}
 _DSP_STAGES = {"A": "AREG", "B": "BREG", "D": "DREG", "C": "CREG"}
 
@@ -91,8 +92,22 @@ class _Netlist:
             self._end(name, ports, inputs, RAM_IN)
         elif kind == "DSP48E1":
             self._dsp(name, ports, parameters)
+        elif kind == "PS7":
+            self._processor(name, ports, outputs)
+        elif kind.startswith(("IBUF", "OBUF")):
+            self._end(name, ports, inputs)
+            self._start(name, [b for p in outputs for b in ports[p]])
         elif kind not in ("VCC", "GND", "$scopeinfo"):
             raise ValueError(f"netlist has a cell of unknown type {kind!r}: {name}")
+
+    def _processor(self, name, ports, outputs):
+        """Registered on both sides, but far from the logic and slow to it."""
+        for port, bits in ports.items():
+            if port in outputs:
+                if port not in ("FCLKCLK", "FCLKRESETN"):
+                    self._start(name, bits, PROCESSOR_OUT)
+            elif not port.endswith("ACLK"):
+                self._end(name, ports, [port], PROCESSOR_IN)
 
     def _carry(self, connections):
         """O[i], CO[i] depend on everything up to bit i."""
@@ -259,7 +274,7 @@ def longest_paths(file, top, count=10):
 def main():
     """Print the longest paths of a netlist."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("netlist", type=Path, help="JSON, such as build/report/netlist.json")
+    parser.add_argument("netlist", type=Path, help="JSON, such as build/pynq-z2/yosys/netlist.json")
     parser.add_argument("--top", default="eftrain_accelerator")
     parser.add_argument("--count", type=int, default=10)
     parser.add_argument("--via", action="store_true", help="show the nets on the way")
