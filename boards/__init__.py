@@ -16,6 +16,8 @@ BOARDS = {
     "pynq-z2": "pynq_z2",
     "pynq-z1": "pynq_z1",
     "arty-z7-20": "arty_z7_20",
+    "ulx3s-85f": "ulx3s_85f",
+    "ecpix5-85f": "ecpix5_85f",
     "zcu102": "zcu102",
 }
 """Module of each board, in the order in which they are listed; it defines `BOARD`."""

@@ -26,22 +26,25 @@ def _config(parser):
 
 def _device(parser):
     parser.add_argument(
-        "--device", default="sim", help="golden, sim or pynq (default: %(default)s)"
+        "--device", default="sim", help="golden, sim, serial or pynq (default: %(default)s)"
     )
     parser.add_argument(
         "--bitstream", metavar="FILE.bit", help="what --device pynq loads into the fabric"
     )
+    parser.add_argument("--port", help="of --device serial (default: /dev/ttyUSB0)")
     parser.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="after which --device pynq gives a step up (default: 60)",
+        help="after which --device pynq or serial gives a step up (default: 60)",
     )
 
 
 def _device_options(arguments):
     """What `open_device` is given besides the configuration."""
-    options = {name: getattr(arguments, name) for name in ("bitstream", "timeout")}
+    timeout = "step_timeout" if arguments.device == "serial" else "timeout"
+    options = {"bitstream": arguments.bitstream, "port": arguments.port}
+    options[timeout] = arguments.timeout
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.device == "pynq" and arguments.bitstream is None:
         raise ValueError("--device pynq needs --bitstream FILE.bit")

@@ -12,11 +12,31 @@ _LANES = (4, 8, 16, 32)
 _FORMATS = {"bfp8": 1, "fp32": 4}  # element bytes
 _PROTOCOLS = {"axi4": 256, "axi3": 16}  # longest burst, in beats
 
+# memory on the chip: one port, short queues; the clock is what an ECP5 of the slowest grade reaches
+_ON_CHIP = {
+    "ports": 1,
+    "max_burst_beats": 16,
+    "drain_lanes": 4,
+    "bias_depth": 32,
+    "descriptor_words": 512,
+    "loss_words": 64,
+    "clock_hz": 40_000_000,
+}
+_ULX3S = {
+    "ulx3s-85f": _ON_CHIP
+    | {"rows": 8, "lanes": 8, "moving_words": 128, "stationary_words": 128}
+    | {"accumulator_depth": 128, "pool_words": 128},
+    "ulx3s-85f-small": _ON_CHIP
+    | {"rows": 4, "lanes": 4, "moving_words": 64, "stationary_words": 64}
+    | {"accumulator_depth": 64, "pool_words": 64},
+}
+
 PRESETS = {
     # the memory ports of a Zynq-7000 are AXI3
     "pynq-z2": {"axi": "axi3"},
     "pynq-z2-32x16": {"rows": 32, "axi": "axi3"},
     "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},
+    **_ULX3S,
     "zcu102": {
         "rows": 32, "lanes": 32, "ports": 4, "address_bits": 36,
         "clock_hz": 150_000_000,

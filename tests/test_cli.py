@@ -76,7 +76,8 @@ def test_bad_input_is_named(inputs, capsys, arguments, message):
 
 def test_unknown_device(inputs, capsys):
     assert train("--device", "gpu") == 2
-    assert "device must be one of ['golden', 'sim', 'pynq'], not 'gpu'" in capsys.readouterr().err
+    allowed = "['golden', 'sim', 'serial', 'pynq']"
+    assert f"device must be one of {allowed}, not 'gpu'" in capsys.readouterr().err
 
 
 def test_info(capsys):
@@ -93,3 +94,13 @@ def test_verilog(inputs):
     assert main(["verilog", "--config", "config.json", "--output", "a.v"]) == 0
     text = (inputs / "a.v").read_text()
     assert "module eftrain_accelerator(" in text and "DSP48E1" in text
+
+
+@pytest.mark.parametrize("command", ["train", "selftest"])
+def test_serial_port_that_is_not_there(inputs, capsys, command):
+    arguments = ["--device", "serial", "--port", "/dev/nowhere", "--timeout", "3"]
+    if command == "train":
+        assert train(*arguments) != 0
+    else:
+        assert main(["selftest", "--config", "config.json", *arguments]) != 0
+    assert "/dev/nowhere" in capsys.readouterr().err

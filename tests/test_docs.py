@@ -42,7 +42,7 @@ def test_python_of_integrate_runs():
     blocks = re.findall(r"```python\n(.*?)```", (DOCS / "integrate.md").read_text(), re.S)
     assert len(blocks) == 2
     for block in blocks:
-        exec(block, {})
+        exec(compile(block, __file__, "exec"), {})  # under this file's name: see its first line
 
 
 def test_python_of_pynq_runs(tmp_path, monkeypatch):

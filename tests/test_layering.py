@@ -25,6 +25,7 @@ DATA = {
     "sequencer.opcodes",
     "csr.registers",
     "csr.step_log_format",
+    "interop.serial_protocol",
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

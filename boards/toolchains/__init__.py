@@ -8,6 +8,7 @@ TOOLCHAINS = {
     "vivado": "vivado",
     "openxc7": "openxc7",
     "yosys": "yosys",
+    "ecp5": "ecp5",
 }
 """Module of each tool chain; it defines `TOOLCHAIN`, see `boards.toolchains.toolchain`."""
 

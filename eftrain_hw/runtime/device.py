@@ -10,7 +10,7 @@ from ..config import AcceleratorConfig
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
 
-BACKENDS = ("golden", "sim", "pynq")
+BACKENDS = ("golden", "sim", "serial", "pynq")
 
 
 class DeviceError(RuntimeError):
@@ -229,10 +229,11 @@ def open_device(name, config, **options):
     Parameters
     ----------
     name : str
-        "golden": the NumPy model. "sim": the RTL, compiled by Verilator. "pynq": a board.
+        "golden": the NumPy model. "sim": the RTL, compiled by Verilator. "serial": a board with
+        its memory on the chip, over its serial port. "pynq": a Zynq board with the PYNQ image.
     config : AcceleratorConfig
     **options
-        Passed to the device, see `SimDevice` and `PynqDevice`.
+        Passed to the device, see `SimDevice`, `SerialDevice` and `PynqDevice`.
 
     Raises
     ------
@@ -243,6 +244,8 @@ def open_device(name, config, **options):
         from .golden_device import GoldenDevice as backend
     elif name == "sim":
         from .sim_device import SimDevice as backend
+    elif name == "serial":
+        from .serial_device import SerialDevice as backend
     elif name == "pynq":
         from .pynq_device import PynqDevice as backend
     else:

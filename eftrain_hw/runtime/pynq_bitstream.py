@@ -39,7 +39,7 @@ def manifest_path(bitstream):
     return Path(bitstream).with_suffix(".json")
 
 
-def write_manifest(bitstream, config, *, address=DEFAULT_ADDRESS, board=None):
+def write_manifest(bitstream, config, *, address=None, board=None):
     """Write the manifest of a bitstream; returns its path.
 
     Parameters
@@ -47,8 +47,8 @@ def write_manifest(bitstream, config, *, address=DEFAULT_ADDRESS, board=None):
     bitstream : path
     config : AcceleratorConfig
         What it was built from.
-    address : int
-        Bus address of the registers.
+    address : int or None
+        Bus address of the registers; None leaves it to the .hwh.
     board : str or None
     """
     path = manifest_path(bitstream)
@@ -79,7 +79,8 @@ def read_manifest(bitstream):
         config = AcceleratorConfig.from_dict(content["config"])
         if f"{config.build_id:016x}" != content["build_id"]:
             raise ValueError("its build_id is not that of its config")
-        return config, int(content["address"])
+        address = content["address"]
+        return config, None if address is None else int(address)
     except FileNotFoundError:
         return None, None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -16,7 +16,7 @@ import numpy as np
 from ..config import PRESETS
 from ..version import __version__
 from .datasets import DataError, load_dataset
-from .pynq_bitstream import DEFAULT_ADDRESS, write_manifest
+from .pynq_bitstream import write_manifest
 
 __all__ = ["BOARD_PYTHON", "build_wheel", "pack_board"]
 
@@ -118,7 +118,7 @@ network = digits()
 '''
 
 
-def pack_board(output, *, config, bitstream, hwh=None, board=None, address=DEFAULT_ADDRESS):
+def pack_board(output, *, config, bitstream, hwh=None, board=None, address=None):
     """Write a zip with everything that a board needs.
 
     Parameters
@@ -133,8 +133,8 @@ def pack_board(output, *, config, bitstream, hwh=None, board=None, address=DEFAU
         The .hwh file; None takes the one beside the bitstream, if there is one.
     board : str or None
         Noted in the manifest.
-    address : int
-        Bus address of the registers.
+    address : int or None
+        Bus address of the registers; None leaves it to the .hwh.
 
     Returns
     -------

@@ -108,7 +108,6 @@ def test_address_of_the_registers(make_board, bitstream, monkeypatch, source):
     elif source == "manifest":
         write_manifest(bitstream, CONFIG, address=0x8000_0000)
     else:
-        bitstream.with_suffix(".json").unlink()
         entries = {"ps7_0": {"phys_addr": 0}, "eftrain_0": {"phys_addr": 0x8000_0000}}
         overlay = SimpleNamespace(ip_dict=entries)
         monkeypatch.setattr(board.module, "Overlay", lambda name: overlay)

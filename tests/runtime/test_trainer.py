@@ -274,7 +274,7 @@ def test_bad_data_is_named(data):
 
 
 def test_bad_devices_and_programs(data):
-    with pytest.raises(ValueError, match=r"device must be one of \['golden', 'sim'\], not 'gpu'"):
+    with pytest.raises(ValueError, match=r"device must be one of .*'golden', 'sim', .*, not 'gpu'"):
         open_device("gpu", CONFIG)
     with pytest.raises(ValueError, match="device 'golden' has no option 'latency'"):
         open_device("golden", CONFIG, latency=3)

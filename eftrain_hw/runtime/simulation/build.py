@@ -20,7 +20,7 @@ __all__ = ["build_library", "cache_directory", "sources_hash", "verilator_enviro
 
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent.parent
-_HEADERS = ("harness.cpp", "bus.h", "fast_functions.h")
+_HEADERS = ("harness.cpp", "bus.h", "line.h", "fast_functions.h")
 _HARNESS = (*_HEADERS, "build.py", "memories.py", "modules.py", "verilog.py")
 # everything that can change the Verilog of an accelerator
 _GATEWARE = "formats streams arith array buffers vector dma sequencer csr soc interop".split()

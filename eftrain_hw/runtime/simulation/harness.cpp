@@ -4,12 +4,14 @@
 // that copy between its pins and the structures of bus.h.
 
 #include "bus.h"
+#include "line.h"
 #include "ports.h"
 #include "verilated.h"
 #ifdef TRACE
 #include "verilated_vcd_c.h"
 #endif
 
+#include <algorithm>
 #include <memory>
 
 namespace {
@@ -50,10 +52,12 @@ struct System {
         for (int i = 0; i < PORTS; i++) ports[i].offer(slave[i]);
         drive_ports(*model, slave);
         drive_lite(*model, lite);
+        if (SERIAL) drive_serial(*model, line.drive());
         clocks_low(*model);
         model->eval();
         dump(0);
         sample_ports(*model, master);
+        if (SERIAL) line.sample(sample_serial(*model));
         for (int i = 0; i < PORTS; i++) {
             int port = (i + turn) % PORTS;
             ports[port].answer(master[port], slave[port]);
@@ -84,6 +88,7 @@ struct System {
     SlavePort slave[PORTS]{};
     LitePort lite{};
     LiteReply reply{};
+    Line line;
 #ifdef TRACE
     std::unique_ptr<VerilatedVcdC> vcd;
 #endif
@@ -179,6 +184,25 @@ int sim_lite_read(System* system, uint32_t address, uint32_t* value, uint32_t li
     }
     lite = LitePort{};
     return -1;
+}
+
+// A serial line: its rate, bytes to the design, bytes from it.
+void sim_line_rate(System* system, double cycles_per_bit) {
+    system->line.cycles_per_bit = cycles_per_bit;
+}
+
+void sim_line_send(System* system, const uint8_t* bytes, uint64_t count) {
+    system->line.waiting.insert(system->line.waiting.end(), bytes, bytes + count);
+}
+
+// Runs until `count` bytes have come or for `limit` cycles; returns the bytes it gives.
+uint64_t sim_line_take(System* system, uint8_t* bytes, uint64_t count, uint64_t limit) {
+    auto& received = system->line.received;
+    while (received.size() < count && limit-- && !system->failed()) system->cycle();
+    if (received.size() < count) count = received.size();
+    std::copy(received.begin(), received.begin() + count, bytes);
+    received.erase(received.begin(), received.begin() + count);
+    return count;
 }
 
 void sim_counters(System* system, Counters* counters) { *counters = system->memory.counters; }

@@ -76,6 +76,9 @@ def _load(path):
         ("sim_bus_busy", ctypes.c_int, [handle]),
         ("sim_lite_write", ctypes.c_int, [handle, u32, u32, u32]),
         ("sim_lite_read", ctypes.c_int, [handle, u32, ctypes.POINTER(u32), u32]),
+        ("sim_line_rate", None, [handle, ctypes.c_double]),
+        ("sim_line_send", None, [handle, ctypes.c_char_p, u64]),
+        ("sim_line_take", u64, [handle, handle, u64, u64]),
         ("sim_counters", None, [handle, ctypes.POINTER(_Counters)]),
         ("sim_clear_faults", None, [handle]),
         ("sim_add_fault", None, [handle, ctypes.POINTER(_Fault)]),
@@ -233,6 +236,22 @@ class Simulation:
         response = self._library.sim_lite_read(self._handle, address, ctypes.byref(value), 10_000)
         self._respond("read", address, response)
         return value.value
+
+    def set_line_rate(self, cycles_per_bit):
+        """Clock cycles of a bit of the serial line's far end; need not be whole."""
+        self._library.sim_line_rate(self._handle, cycles_per_bit)
+
+    def send_line(self, data):
+        """Give bytes to the serial line; they go out while the clock runs."""
+        self._library.sim_line_send(self._handle, bytes(data), len(data))
+
+    def take_line(self, count, limit):
+        """Bytes that came on the serial line: runs until there are `count`, `limit` cycles at
+        most."""
+        buffer = ctypes.create_string_buffer(max(count, 1))
+        taken = self._library.sim_line_take(self._handle, buffer, count, limit)
+        self._check()
+        return buffer.raw[:taken]
 
     def _respond(self, what, address, response):
         self._check()

@@ -85,7 +85,8 @@ class TopPorts:
         Raises
         ------
         ValueError
-            There is no such module, or it has no `clk`, no `rst` or no memory port.
+            There is no such module, or it has no `clk`, no `rst`, or neither a memory port nor a
+            serial line (`rx`, `tx`).
         """
         body = re.search(rf"^module {re.escape(top)}\s*\(.*?^endmodule", verilog, re.M | re.S)
         if not body:
@@ -103,9 +104,10 @@ class TopPorts:
         )
         lite = [name[: -len("awaddr")] for name in widths if re.fullmatch(r"axil_+awaddr", name)]
         missing = [name for name in ("clk", "rst") if name not in widths]
-        if missing or not axi:
+        if missing or not (axi or {"rx", "tx"} <= set(widths)):
             raise ValueError(
-                f"module {top} must have clk, rst and memory ports axi..., not {sorted(widths)}"
+                f"module {top} must have clk, rst and memory ports axi... or rx and tx,"
+                f" not {sorted(widths)}"
             )
         prefixes = [prefix for _, prefix in axi]
         return cls(top, widths, inputs, prefixes, lite[0] if lite else None)
@@ -188,5 +190,11 @@ class TopPorts:
             lines += [f"    top.{pin(name)} = top.{pin(active)};"]
         lines += ["}"]
         irq = f"top.{pin('irq')}" if "irq" in self.widths else "(void(top), false)"
+        serial = {"rx", "tx"} <= set(self.widths)
+        drive = f"top.{pin('rx')} = level;" if serial else "(void)top, (void)level;"
+        sample = f"return top.{pin('tx')};" if serial else "return (void(top), true);"
+        lines += [f"constexpr bool SERIAL = {str(serial).lower()};"]
+        lines += [f"static inline void drive_serial(Model& top, bool level) {{ {drive} }}"]
+        lines += [f"static inline bool sample_serial(const Model& top) {{ {sample} }}"]
         lines += [f"static inline bool sample_irq(const Model& top) {{ return {irq}; }}", ""]
         return "\n".join(lines)
