@@ -53,8 +53,8 @@ def _forward_dropout(op, tensors, step):
 
 
 def _backward_dropout(op, tensors, step):
-    seed = layer_seed(step.seed, step.number, op.index)
-    tensors[dx_name(op)] = dropout(tensors[f"d{op.y}"], p=op.p, seed=seed, mask=mask_of(op, tensors))
+    seed, mask = layer_seed(step.seed, step.number, op.index), mask_of(op, tensors)
+    tensors[dx_name(op)] = dropout(tensors[f"d{op.y}"], p=op.p, seed=seed, mask=mask)
 
 
 # -- several inputs, several users
