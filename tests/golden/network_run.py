@@ -6,7 +6,7 @@ from eftrain_hw import AcceleratorConfig, nn, optim
 from eftrain_hw.compiler.compile import prepare
 from eftrain_hw.compiler.parameters import parameter_from_device
 from eftrain_hw.compiler.state import device_state
-from eftrain_hw.formats import block_channels, unblock_channels
+from eftrain_hw.formats import unblock_channels
 from eftrain_hw.golden.network import forward_pass, training_step
 
 CONFIG = AcceleratorConfig.preset("sim-small").replace(lanes=4, format="fp32")
@@ -57,9 +57,7 @@ class Run:
         self.tensors["x"] = self.program.encode_input(x)
         if isinstance(self.loss, nn.MSELoss):
             y = self.rng.standard_normal((valid, *shape)).astype(np.float32)
-            maps = np.zeros((self.batch, *shape, *(1,) * (3 - len(shape))), np.float32)
-            maps[:valid] = y.reshape(valid, *maps.shape[1:])
-            self.tensors["targets"] = block_channels(maps, self.program.config.lanes)
+            self.tensors["targets"] = self.program.encode_targets(y)
         else:
             y = self.rng.integers(0, shape[0], valid)
             labels = np.zeros(self.program.tensors["labels"].shape, np.uint32)
@@ -67,8 +65,8 @@ class Run:
             self.tensors["labels"] = labels
         return x, y
 
-    def golden_step(self, number, valid):
-        """Train on what `batch_of` has drawn; returns the loss."""
+    def golden_step(self, number, valid, **settings):
+        """Train on what `batch_of` has drawn; returns the loss. `settings`: others of Step."""
         optimizer = self.program.optimizer
         training_step(
             self.program,
@@ -78,6 +76,7 @@ class Run:
             valid_images=valid,
             number=number,
             seed=SEED,
+            **settings,
         )
         return float(self.tensors["loss"][-16])
 
