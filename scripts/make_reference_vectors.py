@@ -3,7 +3,8 @@
     python scripts/make_reference_vectors.py            (needs this package and torch)
 
 One file a case goes to tests/golden/reference: the inputs (`in_*`) and the float64 results of
-PyTorch autograd (`out_*`, stored as float32).
+PyTorch autograd (`out_*`, stored as float32). Inputs of whole networks (`network_*`) come from
+NumPy's generator instead.
 """
 
 import importlib.util
@@ -15,11 +16,17 @@ from torch.nn import functional
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_spec = importlib.util.spec_from_file_location(
-    "torch_comparison", ROOT / "tests" / "golden" / "torch_comparison.py"
-)
-comparison = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(comparison)
+
+
+def _load(name):
+    path = ROOT / "tests" / "golden" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+comparison = _load("torch_comparison")
 
 
 def _leaf(array):
@@ -86,6 +93,20 @@ def reference(name, given):
     return {key: value.detach().numpy() for key, value in compute(parameters, given).items()}
 
 
+def network_reference(pairs, run):
+    """PyTorch's losses and parameters after some steps of a run: float32 arrays."""
+    program = run.program
+    settings = {"batch": run.batch, "loss": run.loss, "optimizer": program.optimizer}
+    pair = pairs.Pair(run.network, **settings)
+    losses = [
+        pair.torch_step(number, *pair.batch_of(run.batch - 1))
+        for number in range(1, pairs.run.STEPS + 1)
+    ]
+    results = {f"out_{name}": value for name, value in pair.torch_results().items()}
+    results["losses"] = np.array(losses)
+    return {name: value.astype(np.float32) for name, value in results.items()}
+
+
 def main():
     folder = ROOT / "tests" / "golden" / "reference"
     folder.mkdir(exist_ok=True)
@@ -96,6 +117,11 @@ def main():
             arrays[f"out_{key}"] = value.astype(np.float32)
         np.savez_compressed(folder / f"{name}.npz", **arrays)
         print(f"{name}: {(folder / f'{name}.npz').stat().st_size} bytes")
+    pairs = _load("torch_network")
+    for name, make in pairs.run.STORED.items():
+        path = folder / f"network_{name}.npz"
+        np.savez_compressed(path, **network_reference(pairs, make()))
+        print(f"network_{name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

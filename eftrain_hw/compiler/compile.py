@@ -226,7 +226,8 @@ def _emit(program):
                 emit(train, passes.pool_backward_descriptor, name, op, batch, tensors)
             continue
         emit_weight_gradient()
-        waiting.append(op)
+        if op.train_weight:
+            waiting.append(op)
         if op.input_gradient:
             producer[f"d{op.x}"] = "drain"
             name = f"{op.name} backward"

@@ -184,6 +184,14 @@ class Program:
             maps = fold_input(maps, **folded)
         return Blocked.encode(format_named(spec.format), block_channels(maps, self.config.lanes))
 
+    def encode_targets(self, y):
+        """float32 targets (N, *output shape) as the tensor "targets" of MSELoss, the rest 0."""
+        spec = self.tensors["targets"]
+        shape = self.network.output_node.shape
+        batch = np.zeros((self.batch_size, *shape, *(1,) * (3 - len(shape))), np.float32)
+        batch[: len(y)] = np.reshape(y, (len(y), *batch.shape[1:]))
+        return block_channels(batch, self.config.lanes).reshape(spec.shape)
+
     def words(self, name, base=0):
         """The words of a program for a memory that starts at byte address `base` (line aligned)."""
         if base % LINE_BYTES:

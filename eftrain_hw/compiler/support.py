@@ -31,7 +31,7 @@ def _unsupported(op):
             ("groups", op.groups > 1),
             ("dilation", op.dilation != (1, 1)),
             ("concatenated inputs", op.segments is not None),
-            ("frozen parameters", not op.train_weight or (op.bias and not op.train_bias)),
+            ("layers frozen in part", op.bias and op.train_weight != op.train_bias),
             ("outputs of several pixels", op.raw and op.out_shape[1:] != (1, 1)),
         )
         return next((reason for reason, given in cases if given), None)

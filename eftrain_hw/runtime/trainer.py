@@ -74,14 +74,15 @@ class Trainer:
         return self._read("master")
 
     def momentum_dict(self):
-        """The optimizer's momentum buffers, named and shaped like the parameters."""
+        """The optimizer's momentum buffers, named and shaped like the parameters they train."""
         return self._read("momentum")
 
     def _read(self, what):
         state = {}
         for name in self.program.network.parameters():
-            tensor = self.device.read_tensor(f"{name}.{what}")
-            state[name] = parameter_from_device(*self._layer(name), tensor)
+            if f"{name}.{what}" in self.program.tensors:  # frozen parameters have no momentum
+                tensor = self.device.read_tensor(f"{name}.{what}")
+                state[name] = parameter_from_device(*self._layer(name), tensor)
         return state
 
     def load_state_dict(self, state, momentum=None):
@@ -92,7 +93,7 @@ class Trainer:
         state : dict
             Arrays or CPU tensors by name; every parameter, no other.
         momentum : dict or None
-            The momentum buffers; None sets them to zero.
+            The momentum buffers of the parameters that are trained; None sets them to zero.
 
         Raises
         ------
@@ -100,13 +101,16 @@ class Trainer:
             A name is missing or unknown, a shape differs, or a value is not finite.
         """
         shapes = self.program.network.parameters()
+        trained = {name: shapes[name] for name in self.program.network.trained()}
         if momentum is None:
-            momentum = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+            momentum = {name: np.zeros(shape, np.float32) for name, shape in trained.items()}
         state = checked_state("state_dict", state, shapes)
-        momentum = checked_state("momentum", momentum, shapes)
+        momentum = checked_state("momentum", momentum, trained)
         lanes, format = self.program.config.lanes, format_named(self.program.config.format)
         for name in shapes:
-            for what, values in (("master", state[name]), ("momentum", momentum[name])):
+            for what, values in (("master", state[name]), ("momentum", momentum.get(name))):
+                if values is None:
+                    continue
                 tensor = parameter_to_device(*self._layer(name), values, lanes)
                 self.device.write_tensor(f"{name}.{what}", tensor)
                 if what == "master" and name in self.program.tensors:
@@ -299,7 +303,7 @@ class Trainer:
             raise CheckpointError(f"{path} is of another network: {_difference(network, program)}")
         trainer = cls(program, device, seed=int(metadata["seed"]))
         state = {name: value for name, value in tensors.items() if not name.endswith(".momentum")}
-        momentum = {name: tensors[f"{name}.momentum"] for name in state}
+        momentum = {name: tensors[f"{name}.momentum"] for name in program.network.trained()}
         trainer.load_state_dict(state, momentum)
         trainer.epoch, trainer._batch = int(metadata["epoch"]), int(metadata["batch"])
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])

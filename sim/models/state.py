@@ -40,6 +40,7 @@ def initial_state(program, *, seed=0, valid=None):
             state[f"{op.key}.bias.master"] = bias_to_device(bias, lanes)
             state[f"{op.key}.bias.momentum"] = bias_to_device(bias[::-1], lanes)
     images = rng.normal(0, 1, (valid, *program.network.input_shape)).astype(np.float32)
+    state = {name: value for name, value in state.items() if name in program.tensors}  # not frozen
     state["x"] = program.encode_input(images)
     labels = np.zeros(program.tensors["labels"].shape, np.uint32)
     labels[:valid] = rng.integers(0, program.classes, valid)

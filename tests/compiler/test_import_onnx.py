@@ -122,6 +122,25 @@ def test_weights_go_back(tmp_path):
         np.testing.assert_array_equal(again.state[name], value.astype(np.float32))
 
 
+def test_target_of_reshape_may_be_computed():
+    """As exporters write x.view(x.size(0), -1)."""
+    nodes = [
+        ("Shape", ["x"], "s", {}),
+        ("Gather", ["s", "zero"], "n", {"axis": 0}),
+        ("Unsqueeze", ["n", "axes"], "u", {}),
+        ("Concat", ["u", "rest"], "t", {"axis": 0}),
+        ("Reshape", ["x", "t"], "f", {}),
+        ("Gemm", ["f", "w"], "y", {"transB": 1}),
+    ]
+    constants = {"zero": np.array(0), "axes": np.array([0]), "rest": np.array([-1])}
+    source = model(nodes, {**constants, "w": normal(5, 24)}, shape=(2, 3, 4))
+    imported = from_onnx(source)
+    x = normal(2, 2, 3, 4)
+    (expected,) = ReferenceEvaluator(source).run(None, {"x": x})
+    found = outputs(imported.network, imported.state, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 WEIGHT = {"w": normal(2, 3, 3, 3), "v": normal(2, 3)}
 
 

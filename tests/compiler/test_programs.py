@@ -78,6 +78,45 @@ def test_pooling_rides_on_the_tiles(config, channels):
     assert stray_writes(program, before, memory) == 0
 
 
+def nested():
+    """The digits network in parts, its first convolution in a graph."""
+    flat = NETWORKS["digits"]().layers
+    g = nn.Graph((1, 8, 8))
+    y = g(nn.Sequential(*flat[:2], nn.Identity()), g.input)
+    y = g(nn.Sequential(nn.Dropout(0), nn.Sequential(*flat[2:6])), y, name="middle")
+    return g.output(g(flat[7], g(flat[6], y)))
+
+
+def test_nested_networks_make_the_same_program():
+    settings = {
+        "batch_size": 3,
+        "loss": nn.CrossEntropyLoss(),
+        "optimizer": optim.SGD(lr=0.1),
+    }
+    flat = compile_network(NETWORKS["digits"](), DEFAULT, **settings)
+    same = compile_network(nested(), DEFAULT, **settings)
+    for name in ("train", "infer"):
+        np.testing.assert_array_equal(flat.words(name), same.words(name))
+    assert "middle.1.1.weight" in same.tensors
+
+
+@pytest.mark.parametrize("frozen", [("0",), ("0", "2"), ("4",), ("2", "6"), ("0", "2", "4", "6")])
+def test_frozen_layers_cost_nothing(frozen):
+    """No weight gradient and no update; no gradient below the lowest trained layer."""
+    network = nn.freeze(NETWORKS["odd"](), *frozen)
+    program, state, before, memory = run_step(network, DEFAULT, 5)
+    assert differences(program, memory, state) == []
+    assert stray_writes(program, before, memory) == 0
+    passes = program.tags.values()
+    kinds = {"0": "Conv2d", "2": "Conv2d", "4": "Conv2d", "6": "Linear"}
+    for layer, kind in kinds.items():
+        for name in ("weight gradient", "update"):
+            assert (f"{layer}.{kind} {name}" in passes) == (layer not in frozen)
+    trained = [layer for layer in (*kinds, "8") if layer not in frozen]
+    backward = {name.split(".")[0] for name in passes if name.endswith(" backward")}
+    assert backward == {layer for layer in (*kinds, "8") if layer > trained[0]}
+
+
 @pytest.mark.parametrize("engine, name", [("drain", "large_kernels"), ("vector", "digits")])
 def test_every_wait_is_needed(engine, name):
     """The check of the order would see if the waits for an engine were missing."""

@@ -33,6 +33,12 @@ def pairs():
     return _load("torch_network")
 
 
+@pytest.fixture(scope="session")
+def runs():
+    """Networks on the golden model, and the runs whose results by PyTorch are stored."""
+    return _load("network_run")
+
+
 def _bits(array):
     array = np.ascontiguousarray(array)
     return array.view(np.uint32) if array.dtype == np.float32 else array

@@ -114,3 +114,34 @@ def test_frozen_parameters_stay(frozen, pairs):
     for name, value in before.items():
         same = np.array_equal(value, pair.value(name, ".master"))
         assert same == (name not in network.trained()), name
+
+
+@pytest.mark.parametrize("optimizer", [optim.SGD(lr=0.1, momentum=0.9, accumulation=3),
+                                       optim.Adam(lr=0.01, eps=1e-2, accumulation=3,
+                                                  max_grad_norm=0.2)])  # fmt: skip
+def test_gradients_are_added_up_over_batches(optimizer, pairs):
+    """Batches of 4, 4 and 2 images give the update of their 10 images' mean loss."""
+    network = between(nn.BatchNorm2d(6), relu_before=True)
+    pair = pairs.Pair(network, batch=4, loss=nn.CrossEntropyLoss(), optimizer=optimizer)
+    sizes = (4, 4, 2)
+    for number in range(1, 4):
+        pair.optimizer.zero_grad()
+        for at, valid in enumerate(sizes):
+            x, y = pair.batch_of(valid)
+            pair.torch.train()
+            loss = pair.torch_loss(torch.tensor(x, dtype=torch.float64), torch.tensor(y))
+            (loss * valid / sum(sizes)).backward()
+            before = pair.results()
+            actual = pair.golden_step(
+                number, valid, loss_images=sum(sizes), first=at == 0, update=at == 2
+            )
+            assert actual == pytest.approx(loss.item() * valid / sum(sizes), rel=1e-5)
+            weights = [name for name in before if "running" not in name]
+            kept = all(np.array_equal(before[n], pair.results()[n]) for n in weights)
+            assert kept == (at < 2)
+        if optimizer.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(pair.torch.parameters(), optimizer.max_grad_norm)
+        pair.optimizer.step()
+    actual = pair.results()
+    for name, expected in pair.torch_results().items():
+        pairs.run.close(name, actual[name], expected, 1e-5, 1.0)

@@ -297,3 +297,39 @@ def test_bad_devices_and_programs(data):
     with pytest.raises(ValueError, match="tensor labels must have shape"):
         device.write_tensor("labels", np.zeros(3))
     assert t.fit(*data, progress=False).epochs
+
+
+def test_nested_network_with_frozen_layers(data, tmp_path):
+    """Trains as the flat one does; what is frozen stays, and a checkpoint knows it."""
+    x, y = data
+    g = nn.Graph((1, 5, 4))
+    features = g(nn.Sequential(*LAYERS[:3]), g.input, name="features")
+    network = g.output(g(LAYERS[4], g(LAYERS[3], features), name="head"))
+    network = nn.freeze(network, "features")
+    program = compile_network(
+        network,
+        CONFIG,
+        batch_size=4,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.1, momentum=0.9),
+    )
+    flat, own = trainer(), Trainer(program, open_device("golden", CONFIG), seed=0)
+    names = dict(zip(own.state_dict(), flat.state_dict(), strict=True))
+    own.load_state_dict({name: flat.state_dict()[other] for name, other in names.items()})
+    before = own.state_dict()
+    first = own.fit(x[:4], y[:4], epochs=1, progress=False).steps[0]["loss"]
+    flat.fit(x[:4], y[:4], epochs=1, progress=False)
+    after = own.state_dict()
+    assert first == flat.history.steps[0]["loss"]
+    same_state(
+        {name: after[name] for name in ("head.weight", "head.bias")},
+        {name: flat.state_dict()[names[name]] for name in ("head.weight", "head.bias")},
+    )
+    kept = [name for name in after if name.startswith("features")]
+    same_state({name: after[name] for name in kept}, {name: before[name] for name in kept})
+    assert list(own.momentum_dict()) == ["head.weight", "head.bias"]
+    own.save(tmp_path / "c")
+    resumed = Trainer.load(tmp_path / "c", open_device("golden", CONFIG))
+    assert resumed.program.network == network
+    same_state(resumed.state_dict(), after)
+    same_state(resumed.momentum_dict(), own.momentum_dict())

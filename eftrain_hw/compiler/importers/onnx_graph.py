@@ -9,7 +9,8 @@ import numpy as np
 
 from .. import nn
 from .common import Imported, ImportRefused, Values, unsupported
-from .onnx_operators import OPERATORS, Context
+from .onnx_operators import OPERATORS
+from .onnx_weights import Context
 
 __all__ = ["OnnxImport", "from_onnx"]
 
@@ -111,7 +112,7 @@ def _visit(node, context):
 
     name = node.name or (node.output[0] if node.output else node.op_type)
     if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
-        raise unsupported(name, node.op_type, sorted([*OPERATORS, "Constant"]))
+        raise unsupported(name, node.op_type, sorted(OPERATORS))
     settings = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     if node.op_type == "Constant":
         if "value" in settings:
