@@ -69,7 +69,7 @@ class _Ecp5(Toolchain):
     def build(self, board, config, top, directory):
         directory = Path(directory)
         fresh(directory, *_RESULTS)
-        platform = _platform(board)
+        platform = board.make_platform(self.name)
         seconds = {}
 
         def step(name, text, tool, *arguments):
@@ -126,16 +126,6 @@ def _command(tool):
         return [sys.executable, "-c", start]
     found = shutil.which(tool)
     return [found] if found else None
-
-
-def _platform(board):
-    try:
-        return board.make_platform("ecp5")
-    except ImportError as error:
-        raise BuildError(
-            f"{board.name} needs the package amaranth-boards ({error}): pip install"
-            " 'eftrain_hw[boards]'"
-        ) from None
 
 
 def _results(directory):

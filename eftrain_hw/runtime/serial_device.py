@@ -22,7 +22,7 @@ class SerialDevice(MemoryDevice):
         The port's name, such as "/dev/ttyUSB0"; or a transport that is open, see `SerialLink`.
     baud : int
         As the bitstream has it.
-    step_timeout : float
+    timeout : float
         Seconds after which a step without an end is given up.
     watchdog : int
         Cycles without progress after which the hardware gives up.
@@ -44,7 +44,7 @@ class SerialDevice(MemoryDevice):
     """
 
     name = "serial"
-    OPTIONS = ("port", "baud", "step_timeout", "watchdog", "attempts")
+    OPTIONS = ("port", "baud", "timeout", "watchdog", "attempts")
 
     def __init__(
         self,
@@ -52,14 +52,14 @@ class SerialDevice(MemoryDevice):
         *,
         port="/dev/ttyUSB0",
         baud=3_000_000,
-        step_timeout=60.0,
+        timeout=60.0,
         watchdog=1 << 24,
         attempts=8,
     ):
         super().__init__(config)
-        if not step_timeout > 0:
-            raise ValueError(f"step_timeout must be more than 0 seconds, not {step_timeout!r}")
-        self._step_timeout, self._watchdog = step_timeout, watchdog
+        if not timeout > 0:
+            raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        self._timeout, self._watchdog = timeout, watchdog
         if isinstance(port, str):
             from .serial_port import SerialPort
 
@@ -98,8 +98,8 @@ class SerialDevice(MemoryDevice):
         began = time.monotonic()
 
         def limit():
-            if time.monotonic() - began > self._step_timeout:
-                raise DeviceError(0, "step_timeout", f"no end after {self._step_timeout:g} s")
+            if time.monotonic() - began > self._timeout:
+                raise DeviceError(0, "step_timeout", f"no end after {self._timeout:g} s")
 
         return self.host.run(
             self.link.memory_base + self.program.addresses[name],

@@ -118,7 +118,7 @@ class SerialLink:
         """
         request = _Request(Operation.HELLO)
         for _ in range(self._attempts):
-            self._settle()
+            self._settle([request])
             self._sequence = (self._sequence + 0x55) & 0xFF  # not one of an earlier session's
             request.sequence = self._sequence
             self._send([request])
@@ -216,7 +216,7 @@ class SerialLink:
                     f"{self._transport.name}: given up after {failures} attempts; the last:"
                     f" {self._reason}; {self._counted()}"
                 )
-            self._settle()
+            self._settle(flying)
             self.statistics["repeated"] += len(flying)
             self._send(flying)
         return [request.reply for request in requests]
@@ -301,12 +301,16 @@ class SerialLink:
             self._received += data
         return True
 
-    def _settle(self):
-        """Drop what comes until the line is quiet: then the bridge listens for a new request."""
+    def _settle(self, flying):
+        """Drop what comes until the line is quiet: then the bridge listens for a new request.
+
+        The requests may still be on their way out, and the bridge waits for quiet behind them.
+        """
         self._received.clear()
+        seconds = sum(each.frame_bytes for each in flying) * _BITS / self._baud + self._quiet
         dropped = 0
         while dropped < _FLOOD:
-            data = self._transport.read(4096, self._quiet)
+            data = self._transport.read(4096, seconds)
             if not data:
                 return
             dropped += len(data)

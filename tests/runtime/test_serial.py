@@ -250,7 +250,7 @@ def test_no_pyserial(monkeypatch):
         open_device("serial", CONFIG, port="/dev/ttyUSB0")
 
 
-@pytest.mark.parametrize("options", [{"step_timeout": 0}, {"attempts": 0}])
+@pytest.mark.parametrize("options", [{"timeout": 0}, {"attempts": 0}])
 def test_refuses_options(port, options):
     with pytest.raises(ValueError, match=f"{next(iter(options))} must be"):
         open_device("serial", CONFIG, port=port, **options)
