@@ -8,7 +8,7 @@ from .runs import RunReader, RunWriter
 
 __all__ = ["Drain"]
 
-_RUNS = 8  # runs that a writer holds ahead
+_RUNS = 10  # that are announced and not stored: 8 in a queue, one in work, one offered
 _ANNOUNCE = 2  # from taking a command to its first run
 _STEP = 3  # from taking a command to its first step
 _BANK = 3  # between two commands where the second one acquires a bank
@@ -39,9 +39,8 @@ class Drain:
         self._exponents = RunWriter(writes, config)
         self.full, self.given, self.changed = [], [], Event(reads.kernel)
         self._announced, self._news = deque(), Event(reads.kernel)
-        self._begun = 0  # runs
-        self._said = 0
-        self._run_begins = Event(reads.kernel)
+        self._said, self._stored = 0, 0  # runs
+        self._run_ends = Event(reads.kernel)
         self._walks, self._walk_given = deque(), Event(reads.kernel)
         self._walked = Event(reads.kernel)
         self._waiting = 0  # commands that are not walked to the end
@@ -88,8 +87,8 @@ class Drain:
             due, cost = self._announced[0]
             yield due
             for run in cost.runs:
-                while self._said > self._begun + _RUNS:
-                    yield self._run_begins
+                while self._said >= self._stored + _RUNS:
+                    yield self._run_ends
                 self._said += 1
                 if run.mask:
                     self._mask.run(*run.mask)
@@ -106,28 +105,35 @@ class Drain:
             latency = drain_latency(self._config, cost.raw)
             yield due
             for run in cost.runs:
-                self._begun += 1
-                self._run_begins.fire()
                 for part in run.parts:
-                    start = kernel.now
+                    end = kernel.now + part.steps * cost.interval
                     if part.mask_words:
                         self._used += part.mask_words
+                        start = kernel.now
                         while self._mask.came < self._used:
                             yield self._mask.arrived
-                        start = max(start, self._mask.last - part.mask_words)
-                    yield start + part.steps * cost.interval
+                        if kernel.now > start:  # it came while the drain waited
+                            start = max(start, self._mask.first)
+                            each = part.steps / part.mask_words
+                            end = max(start + part.steps, self._mask.last + each - 1)
+                    yield end
                     if part.mask_words:
                         self._mask.use(part.mask_words)
                     if part.elements:
                         yield from self._push(self._elements, part.elements, latency)
                     if part.exponents:
                         yield from self._push(self._exponents, part.exponents, latency)
+                kernel.at(kernel.now + latency, self._run_stored)
             self._waiting -= 1
             self._walk_end = kernel.now
             if cost.release:
                 self.given.append(kernel.now + 2)
                 self.changed.fire()
             self._walked.fire()
+
+    def _run_stored(self):
+        self._stored += 1
+        self._run_ends.fire()
 
     def _push(self, writer, request, latency):
         """A request's words are on their way to the writer; waits until the next ones have room."""

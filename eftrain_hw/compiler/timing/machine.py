@@ -130,6 +130,7 @@ class Machine:
         self._ready = deque()
         self.timing = Timing()
         self._last_start, self._stride, self._before_last = 0, 0, 0
+        self._begun_last, self._end = 0, 0
         self._first_position, self._banks = None, 0
         self._moving = self._stationary = 0
 
@@ -285,6 +286,8 @@ class Machine:
             fields, _, _, seen = self._command
             cost = compute_cost(self.config, fields)
             take = max(seen, self._before_last + 1)
+            taken = max(take, self._begun_last + 1)
+            engine.take(taken)
             reasons = {"issue": take + 2 + rows - 1}
             row = max(take + 2, self._last_start + 1)
             if cost.acquire_stationary:
@@ -316,8 +319,11 @@ class Machine:
             self._last_start = start + (n - 1) * stride
             self._before_last = start + (n - 2) * stride if n > 1 else start - stride
             self._stride = stride
-            engine.take(max(take, self._last_start - 1))
-            end = self._last_start + cost.length
+            # its last sweep is described once the sweep before is through
+            self._begun_last = max(taken + 1, self._end)
+            if n > 1:
+                self._begun_last = self._before_last + cost.length
+            self._end = end = self._last_start + cost.length
             if cost.release_moving:
                 self._moving += 1
                 self.loader.slots["moving"].release(end)

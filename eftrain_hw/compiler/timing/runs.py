@@ -25,18 +25,21 @@ class RunReader:
 
     Members
     -------
+    size : int
+        Words of the longest request; longer runs are cut at its multiples.
     came : int
         Words that have come, of all runs.
-    last : float
-        When the last of them could be used.
+    first, last : float
+        When the first and the last word of the request that came last could be used.
     arrived : Event
     """
 
     def __init__(self, side, config, depth=32):
         self._kernel, self._client = side.kernel, side.client()
-        self._burst, self._size = burst_words(config), min(16, depth // 4)
-        self._free, self._runs, self._news = depth, deque(), Event(side.kernel)
-        self.came, self.last, self.arrived = 0, 0, Event(side.kernel)
+        self._burst, self.size = burst_words(config), min(16, depth // 4)
+        self._free = depth
+        self._runs, self._news = deque(), Event(side.kernel)
+        self.came, self.first, self.last, self.arrived = 0, 0, 0, Event(side.kernel)
         side.kernel.start(self._ask())
 
     def run(self, first, words):
@@ -55,7 +58,7 @@ class RunReader:
                 yield self._news
             due, first, words = self._runs.popleft()
             yield due
-            for part in bursts_of(first, words, self._size):
+            for part in bursts_of(first, words, self.size):
                 while self._free < part or not self._client.room:
                     yield self._news if self._free < part else self._client.taken
                 self._free -= part
@@ -66,10 +69,10 @@ class RunReader:
     def _come(self, start, end, words):
         def note():
             self.came += words
+            self.first, self.last = start + _ITEM, end + _ITEM
             self.arrived.fire()
 
-        self.last = end + _ITEM
-        self._kernel.at(self.last, note)
+        self._kernel.at(end + _ITEM, note)
 
 
 class RunWriter:
