@@ -7,7 +7,7 @@ from . import optim
 from .compile import compile_network
 from .nn import CrossEntropyLoss
 from .program import ConvOp
-from .timing import Memory, descriptor_time, macs_of, program_cycles
+from .timing import Memory, descriptor_time, macs_of, program_time
 
 __all__ = ["PassPlan", "StepPlan", "plan_step"]
 
@@ -207,9 +207,8 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
                 limit=time.limit,
             )
         )
-    return StepPlan(
-        config, batch_size, program.memory_bytes, passes, round(program_cycles(times))
-    )
+    step = program_time(config, descriptors, memory, times)
+    return StepPlan(config, batch_size, program.memory_bytes, passes, round(step))
 
 
 def _on_chip(config, time):

@@ -1,6 +1,7 @@
 """Events in the order of time: processes are generators that wait for a time or for a signal."""
 
 from heapq import heappop, heappush
+from types import GeneratorType
 
 __all__ = ["Event", "Kernel"]
 
@@ -52,11 +53,11 @@ class Kernel:
         heap = self._heap
         while heap:
             self.now, _, process = heappop(heap)
-            if not hasattr(process, "send"):
+            if type(process) is not GeneratorType:
                 process()
                 continue
             for wanted in process:
-                if isinstance(wanted, Event):
+                if type(wanted) is Event:
                     wanted.wait(process)
                     break
                 if wanted > self.now:
