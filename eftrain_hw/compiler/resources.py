@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["DEVICES", "Resources", "block_rams", "resources"]
+from .devices import DEVICES
 
-DEVICES = {"xc7z020": {"lut": 53200, "ff": 106400, "dsp": 220, "bram": 140}}
-"""What an FPGA has; BRAM in blocks of 36 Kbit."""
+__all__ = ["Resources", "block_rams", "resources"]
 
 _QUEUE_WORDS = 512  # of a memory port, see `MemoryReader.queue_words`
 _DEEP_QUEUE = 128  # bus words from which a run reader's queue is a block RAM

@@ -201,8 +201,12 @@ def _vector_timing(config, descriptor, memory):
 
 
 def _extrapolated(config, descriptor, memory):
-    """`Timing` of a long loop nest: each loop's cycles grow in a straight line, their product does
-    not depend on the order of the loops."""
+    """`Timing` of a long loop nest.
+
+    Some iterations of each loop are carried out, then for each loop some more of it. What an
+    iteration more takes does not change, once the buffers are full; it comes as often as the loops
+    around it go round.
+    """
     loops = list(descriptor.loops)
     base, steps, tiles = list(loops), {}, 1
     words, _ = _size(config, descriptor, memory)
@@ -213,14 +217,15 @@ def _extrapolated(config, descriptor, memory):
             base[d], steps[d] = low, low + max(1, low // 3)
         tiles *= base[d]
     timing = Machine(config, memory).run([descriptor], base)
-    rest = timing.fetch + timing.head + timing.tail  # once, whatever the counts
-    body, factor = max(1, timing.cycles - rest), 1.0
-    for d, high in steps.items():
-        more = Machine(config, memory).run([descriptor], [*base[:d], high, *base[d + 1 :]])
-        grown = (more.cycles - timing.cycles) / (high - base[d])
-        factor *= 1 + (loops[d] - base[d]) * grown / body
-    counted = _counted(config, descriptor)
-    timing.cycles = rest + body * factor
+    cycles, around = timing.cycles, 1
+    for d, count in enumerate(loops):
+        if d in steps:
+            more = Machine(config, memory).run([descriptor], [*base[:d], steps[d], *base[d + 1 :]])
+            grown = (more.cycles - timing.cycles) / (steps[d] - base[d])
+            cycles += (count - base[d]) * grown * around
+        around *= count / base[d]
+    counted, factor = _counted(config, descriptor), cycles / timing.cycles
+    timing.cycles = cycles
     for name in ("read_beats", "write_beats", "mac_busy", "commands"):
         setattr(timing, name, getattr(counted, name))
     timing.cycles = max(timing.cycles, timing.mac_busy)
