@@ -79,7 +79,7 @@ def _fitting(network, base, batch_size, device, choices):
             )  # fmt: skip
         except ValueError:  # drain lanes that don't divide the rows, a tile that doesn't fit
             continue
-        yield Point(config, used, sum(tiling.cycles for _, tiling in program.schedule))
+        yield Point(config, used, sum(tiling.cycles for _, tiling in program.schedule if tiling))
 
 
 def explore(network, base, batch_size, device="xc7z020", choices=None):

@@ -149,7 +149,8 @@ class StepPlan:
             use = f"{p.utilisation:6.1%}" if p.macs else f"{'-':>6}"
             lines.append(
                 f"{p.layer:15} {p.pass_name:16} {ideal} {p.model_cycles:13,} {use}"
-                f" {p.dram_bytes / 1e6:9,.2f} {p.least_bytes / 1e6:9,.2f} {p.on_chip_bytes / 1024:5,.0f}  {_BOUND[p.limit]}"
+                f" {p.dram_bytes / 1e6:9,.2f} {p.least_bytes / 1e6:9,.2f}"
+                f" {p.on_chip_bytes / 1024:5,.0f}  {_BOUND[p.limit]}"
             )
         rows = [("all passes", self.total()), ("convolutions", self.total("Conv2d"))]
         rows.append((f"first layer ({self.passes[0].layer})", self.total(self.passes[0].layer)))

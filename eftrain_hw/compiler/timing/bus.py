@@ -33,7 +33,7 @@ def rates(reads, writes, beats):
 
 
 class _Channel:
-    """Bursts of one port in one direction, in order: (not before, beats, function of (start, end))."""
+    """Bursts of one port in one direction, in order: (not before, beats, call at the end)."""
 
     __slots__ = ("bursts", "busy", "left", "start", "rate", "reads")
 

@@ -161,7 +161,7 @@ def _sizes(config, bias):
 
 @lru_cache(maxsize=65536)
 def _chunk(sizes, first, count):
-    """Requests of `count` vectors, the first at index `first` modulo 512: (word, words, elements)."""
+    """Requests of `count` vectors from index `first` modulo 512 on: (word, words, elements)."""
     parts = []
     if sizes.exponents:
         words = (first % sizes.bus + count + sizes.bus - 1) // sizes.bus
@@ -176,7 +176,7 @@ def _chunk(sizes, first, count):
 
 @lru_cache(maxsize=65536)
 def _block(sizes, first, rows, columns, stride, fill, padding):
-    """`Request`s of rows x columns vectors whose rows lie `stride` apart; they fill `fill` words."""
+    """`Request`s of rows x columns vectors, rows `stride` apart; they fill `fill` words."""
     requests, before = [], padding
     runs = [(first, rows * columns)] if columns == stride else [
         (first + row * stride, columns) for row in range(rows)

@@ -14,7 +14,7 @@ from .engines import compute_cost, drain_cost, load_cost
 from .expand import decode, expand
 from .kernel import Event, Kernel
 from .loading import Loader
-from .memory import ReadSide, WriteSide, bursts_of, burst_words
+from .memory import ReadSide, WriteSide, burst_words, bursts_of
 from .vector_unit import VectorUnit
 
 __all__ = ["CAUSES", "Machine", "Memory", "Timing"]

@@ -226,6 +226,7 @@ def _extrapolated(config, descriptor, memory):
         around *= count / base[d]
     counted, factor = _counted(config, descriptor), cycles / timing.cycles
     timing.cycles = cycles
+    counted.read_beats += -(-4 * len(descriptor.words()) // config.bus_bytes)  # itself
     for name in ("read_beats", "write_beats", "mac_busy", "commands"):
         setattr(timing, name, getattr(counted, name))
     timing.cycles = max(timing.cycles, timing.mac_busy)

@@ -3,7 +3,6 @@
 from collections import deque
 
 from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
-from ...vector.ports import pool_item_bytes, read_item_bytes
 from .kernel import Event
 from .runs import RunReader, RunWriter
 from .vector import vector_cost
@@ -12,13 +11,12 @@ __all__ = ["VectorUnit"]
 
 _ANNOUNCE = 3  # from a command to its first runs
 _MULTIPLY_ADD = 13  # a result of the update: the first of two, then the writer's queue
-_ENCODE = 12  # of the copy, besides one cycle for each lane
+_ENCODE = 7  # of the copy, besides one cycle for each lane
 _QUIET = 3  # from the last answer until the next command may start
 _PLANES = 10  # whose runs are announced before they are written: eight wait, one is written
 _POOL_RESULT = 9  # from the last vector of a window to the writer's item
 _WINDOW_ROW = 2  # from a full half of the line buffer to its first window
 _PIXEL_ROW = 2  # the same backward
-_NEXT_ROW = 1  # from a row of windows to the next
 
 
 class _Output:
@@ -73,9 +71,12 @@ class VectorUnit:
     def __init__(self, reads, writes, config, memory):
         kernel = self._kernel = reads.kernel
         self._config, self._memory, self._sides = config, memory, (reads, writes)
+        # as in `soc.accelerator`: whole beats come at full speed, and so from a deep queue
+        beat = min(config.vector_bytes, config.bus_bytes)
+        widest = (beat, max(4, beat // config.element_bytes), 4)
         self._readers = [
-            RunReader(reads, config, depth=128 if max(sizes) == config.bus_bytes else 32)
-            for sizes in read_item_bytes(config)
+            RunReader(reads, config, depth=128 if size == config.bus_bytes else 32)
+            for size in widest
         ]
         self._writers = [RunWriter(writes, config) for _ in range(4)]
         self._used = [0] * 3
@@ -189,11 +190,12 @@ class VectorUnit:
                 if not within:
                     taken[reader] = 0
                 need = -(-words * (within + 1) // bands) - taken[reader]
+                place = taken[reader]
                 taken[reader] += need
                 at, each = begin, items / need if need else 0
                 while need:
-                    piece = min(need, unit.size)
-                    need -= piece
+                    piece = min(need, unit.size - place % unit.size)
+                    need, place = need - piece, place + piece
                     yield from self._come(reader, piece)
                     at += piece * each
                     if self._span[1] > begin:
@@ -214,7 +216,7 @@ class VectorUnit:
                     while len(halves.filled) <= band:
                         yield halves.changed
                     late = halves.filled[band] + gap  # looked at before, where there is time
-                    yield max(kernel.now + _NEXT_ROW, late)
+                    yield late
                 yield kernel.now + steps
                 if needs:
                     halves.add(halves.free, kernel.now)
@@ -273,7 +275,7 @@ class VectorUnit:
     @property
     def _beats(self):
         """Cycles of pooling for a vector."""
-        return max(1, self._config.vector_bytes // pool_item_bytes(self._config))
+        return self._config.beats_per_vector
 
 
 def _some(*pairs):
