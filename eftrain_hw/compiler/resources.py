@@ -135,8 +135,9 @@ def _compute(config):
     sums = 2 * rows * block_rams(32, config.accumulator_depth)
     pairs = rows // 2
     if config.has_exponents:
-        lut = pairs * (903 + 16 * lanes) + 100 * lanes + 717
-        ff = pairs * (1240 + 15 * lanes) + 140 * lanes + 2585
+        # a pair of rows; the walkers, aligners and the choice of sums for the drain once
+        lut = pairs * (848 + 16 * lanes) + 100 * lanes + 762 + 98 * config.drain_lanes
+        ff = pairs * (1193 + 15 * lanes) + 140 * lanes + 2581 + 95 * config.drain_lanes
         return Resources(lut, ff, rows * lanes // 2, sums)
     lut = rows * (lanes * 365 + 440) + 1800
     ff = rows * (lanes * 553 + 500) + 1800

@@ -41,7 +41,7 @@ def write_roofline(plan, file, title):
     left = min([ridge, *(x for _, x, _ in points)]) / 2
     right = max([ridge, *(x for _, x, _ in points)]) * 2
     axes.plot([left, ridge, right], [left * BYTES_PER_CYCLE, peak, peak], color="black", zorder=1)
-    axes.text(right, peak * 1.06, f"array: {peak} MACs/cycle", ha="right", va="bottom")
+    axes.text(right * 0.97, peak * 1.06, f"array: {peak} MACs/cycle", ha="right", va="bottom")
     axes.annotate(
         f"memory: {BYTES_PER_CYCLE} bytes/cycle",
         (ridge / 2.2, peak / 2.2), xytext=(-6, 6), textcoords="offset points",

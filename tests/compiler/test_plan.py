@@ -74,7 +74,7 @@ def test_takes_a_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network", "resnet"], "--network must be one of cifar, digits, lenet5, vgg16, or a Python file"),
+        (["--network", "resnet"], "or a Python file, not 'resnet'"),
         (["--network", "digits", "--rows", "5"], "--rows must be even, 2 to 64, not 5"),
         (["--network", "digits", "--batch", "0"], "--batch must be at least 1, not 0"),
         (["--network", "digits", "--batch", "-4"], "--batch must be at least 1, not -4"),

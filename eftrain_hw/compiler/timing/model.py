@@ -217,14 +217,14 @@ def _extrapolated(config, descriptor, memory):
             base[d], steps[d] = low, low + max(1, low // 3)
         tiles *= base[d]
     timing = Machine(config, memory).run([descriptor], base)
-    cycles, around = timing.cycles, 1
+    cycles, work = timing.cycles, _work(_counted(config, descriptor, base))
     for d, count in enumerate(loops):
         if d in steps:
             more = Machine(config, memory).run([descriptor], [*base[:d], steps[d], *base[d + 1 :]])
             grown = (more.cycles - timing.cycles) / (steps[d] - base[d])
+            around = _work(_counted(config, descriptor, [*loops[:d], *base[d:]])) / work
             cycles += (count - base[d]) * grown * around
-        around *= count / base[d]
-    counted, factor = _counted(config, descriptor), cycles / timing.cycles
+    counted, factor = _counted(config, descriptor, loops), cycles / timing.cycles
     timing.cycles = cycles
     counted.read_beats += -(-4 * len(descriptor.words()) // config.bus_bytes)  # itself
     for name in ("read_beats", "write_beats", "mac_busy", "commands"):
@@ -234,14 +234,16 @@ def _extrapolated(config, descriptor, memory):
     return timing
 
 
-def _counted(config, descriptor):
-    """`Traffic` of all iterations: linear in each count beyond two, first and last apart."""
-    choices = []
-    for count in descriptor.loops:
-        if count <= 3:
-            choices.append([(count, 1)])
-        else:
-            choices.append([(2, 3 - count), (3, count - 2)])
+def _work(counted):
+    """What loops around others repeat: the last of their tiles may be smaller."""
+    return counted.read_beats + counted.write_beats + counted.mac_busy
+
+
+def _counted(config, descriptor, counts):
+    """`Traffic` of some counts of the loops: linear in each beyond two, first and last apart."""
+    choices = [
+        [(count, 1)] if count <= 3 else [(2, 3 - count), (3, count - 2)] for count in counts
+    ]
     total = Traffic()
     for choice in product(*choices):
         part = traffic(config, descriptor, [count for count, _ in choice])
