@@ -14,6 +14,7 @@ __all__ = ["DescriptorTime", "descriptor_time", "program_cycles", "program_time"
 
 _WHOLE = 60_000  # bus words: descriptors with more are extrapolated
 _COMMANDS = 2_000  # likewise
+_COUNTED = 10_000  # commands: traffic of more is extrapolated too
 _PROGRAM = 2_000_000  # bus words: programs with more are put together from their descriptors
 _TILES, _FILLED = 12, 12_000  # tiles, bus words after which the buffers are full: all goes on alike
 _VECTORS = frozenset(layout.opcode for layout in VECTOR_LAYOUTS)
@@ -224,7 +225,10 @@ def _extrapolated(config, descriptor, memory):
             grown = (more.cycles - timing.cycles) / (steps[d] - base[d])
             around = _work(_counted(config, descriptor, [*loops[:d], *base[d:]])) / work
             cycles += (count - base[d]) * grown * around
-    counted, factor = _counted(config, descriptor, loops), cycles / timing.cycles
+    # rows begin anywhere in a bus word, which a few iterations show badly
+    every = _size(config, descriptor, memory)[1] <= _COUNTED
+    counted = traffic(config, descriptor) if every else _counted(config, descriptor, loops)
+    factor = cycles / timing.cycles
     timing.cycles = cycles
     counted.read_beats += -(-4 * len(descriptor.words()) // config.bus_bytes)  # itself
     for name in ("read_beats", "write_beats", "mac_busy", "commands"):
