@@ -61,7 +61,7 @@ def test_model_agrees_with_measured_cycles(measure_cycles, config_name, half):
     long = np.abs([e for kind, cycles, e, _ in found if kind == "pass" and cycles >= SHORT])
     steps = np.abs([error for kind, _, error, _ in found if kind == "step"])
     moved = np.abs([moved for kind, _, _, moved in found if kind != "pooling"])
-    assert len(passes) > 60 and len(steps) >= 2
+    assert len(passes) > 60 and len(steps) >= 1
     assert np.median(passes) < LIMITS["median"]
     assert np.quantile(long, 0.95) < LIMITS["most"]
     assert long.max() < LIMITS["worst"]
