@@ -1,6 +1,6 @@
 """AMD ZCU102: a Zynq UltraScale+ ZU9EG and 4 GiB of DDR4, the board of EF-Train's figures."""
 
-from eftrain_hw.compiler.resources import DEVICES
+from eftrain_hw.compiler.devices import DEVICES
 from eftrain_hw.interop.ps8 import ZYNQ_ULTRASCALE
 
 from .zynq import ZynqBoard

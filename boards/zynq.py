@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
 
-from eftrain_hw.compiler.resources import DEVICES
+from eftrain_hw.compiler.devices import DEVICES
 from eftrain_hw.interop.processing_system import PsFamily
 from eftrain_hw.interop.ps7 import ZYNQ_7000
 from eftrain_hw.interop.zynq import ZynqTop

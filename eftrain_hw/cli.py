@@ -206,9 +206,15 @@ def _plan_arguments(plan):
     plan.add_argument("--format", help="another format than --config's: bfp8 or fp32")
     plan.add_argument("--json", type=Path, metavar="OUT", help="write the passes and totals here")
     plan.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw the passes under the roofline"
+    )
+    plan.add_argument(
+        "--board", default="pynq-z2", help="whose FPGA it has to fit: pynq-z2 (default) or zcu102"
+    )
+    plan.add_argument(
         "--explore",
         action="store_true",
-        help="other arrays, formats and buffers that fit an xc7z020: those that none beats",
+        help="other arrays, formats and buffers that fit the board: those that none beats",
     )
 
 
@@ -337,24 +343,46 @@ def _bench(arguments):
 
 
 def _plan(arguments):
+    from .compiler.devices import device_of
     from .compiler.plan import plan_step
     from .compiler.resources import resources
 
+    device = device_of(arguments.board)
+    if arguments.batch < 1:
+        raise ValueError(f"--batch must be at least 1, not {arguments.batch}")
     config = AcceleratorConfig.load(arguments.config)
     changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
-    config = config.replace(**{k: v for k, v in changes.items() if v is not None})
+    try:
+        config = config.replace(**{k: v for k, v in changes.items() if v is not None})
+    except ValueError as error:
+        raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
     network = _named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch)
     used = resources(config)
-    if arguments.json:
-        report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
-        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
-    print("\n".join([*plan.table(), *used.table()]))
+    report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
+    print("\n".join([*plan.table(), *used.table(device)]))
     if arguments.explore:
-        from .compiler.explore import Point, explore, pareto
+        report["pareto"] = _explore(network, config, arguments, device)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    if arguments.plot:
+        from .compiler.roofline import write_roofline
 
-        front = pareto(explore(network, config, arguments.batch))
-        print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
+        title = f"{Path(arguments.network).name}, batch {arguments.batch},"
+        write_roofline(
+            plan, arguments.plot, f"{title} {config.rows}x{config.lanes} {config.format}"
+        )
+
+
+def _explore(network, config, arguments, device):
+    """Print the configurations for the board that none beats; return them as data."""
+    from .compiler.explore import Point, explore, pareto
+
+    front = pareto(explore(network, config, arguments.batch, device))
+    if not front:
+        raise ValueError(f"--explore: no configuration of this network fits {device}")
+    print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
+    return [point.to_dict() for point in front]
 
 
 def _boards_module(name):

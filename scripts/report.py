@@ -18,7 +18,7 @@ from boards.toolchains.toolchain import run
 from boards.toolchains.xc7_cells import Netlist, by_column, table, total
 from boards.toolchains.xc7_synthesis import synthesise, yosys_command
 from eftrain_hw import AcceleratorConfig
-from eftrain_hw.compiler import resources
+from eftrain_hw.compiler import devices
 from eftrain_hw.runtime.simulation import to_verilog
 from eftrain_hw.runtime.simulation.build import verilator_environment
 from eftrain_hw.soc.accelerator import Accelerator
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[1]
 TOP = "eftrain_accelerator"
 DEVICES = {
     name: by_column(amounts)
-    for name, amounts in resources.DEVICES.items()
+    for name, amounts in devices.DEVICES.items()
     if name.startswith("xc7")  # what it synthesises for
 }
 # share of the device that a configuration may take; the rest of the LUTs is for the user's logic

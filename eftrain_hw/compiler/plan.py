@@ -5,9 +5,10 @@ from math import prod
 
 from . import optim
 from .compile import compile_network
+from .least_traffic import least_bytes
 from .nn import CrossEntropyLoss
 from .program import ConvOp
-from .timing import Memory, descriptor_time, macs_of, program_cycles
+from .timing import Memory, descriptor_time, macs_of, program_time
 
 __all__ = ["PassPlan", "StepPlan", "plan_step"]
 
@@ -38,7 +39,8 @@ class PassPlan:
         The pass alone, from its first command to its last answered write.
     roofline_cycles : int
         The larger of the ideal cycles and the time of its DRAM traffic on the bus.
-    dram_bytes : int
+    dram_bytes, least_bytes : int
+        Whole bus beats that are moved; the least that the buffers allow (`least_traffic`).
     on_chip_bytes : int
         Slots of its tiles, both of each, and the accumulators it uses.
     limit : str
@@ -53,6 +55,7 @@ class PassPlan:
     model_cycles: int
     roofline_cycles: int
     dram_bytes: int
+    least_bytes: int
     on_chip_bytes: int
     limit: str
 
@@ -70,6 +73,7 @@ class PassPlan:
             "model_cycles": self.model_cycles,
             "roofline_cycles": self.roofline_cycles,
             "dram_bytes": self.dram_bytes,
+            "least_bytes": self.least_bytes,
             "on_chip_bytes": self.on_chip_bytes,
             "utilisation": self.utilisation,
             "limit": self.limit,
@@ -98,7 +102,8 @@ class StepPlan:
     step_cycles: int
 
     def total(self, kind=""):
-        """{macs, ideal_cycles, model_cycles, roofline_cycles, dram_bytes, utilisation} of passes.
+        """Sums of `macs`, `ideal_cycles`, `model_cycles`, `roofline_cycles`, `dram_bytes` and
+        `least_bytes` of passes, their `utilisation`, and `traffic`: dram_bytes / least_bytes.
 
         Parameters
         ----------
@@ -109,9 +114,12 @@ class StepPlan:
         chosen = [
             p for p in self.passes if not kind or p.macs and kind in (p.layer, *p.layer.split("."))
         ]
-        names = ("macs", "ideal_cycles", "model_cycles", "roofline_cycles", "dram_bytes")
+        names = (
+            "macs", "ideal_cycles", "model_cycles", "roofline_cycles", "dram_bytes", "least_bytes",
+        )  # fmt: skip
         total = {name: sum(getattr(p, name) for p in chosen) for name in names}
         total["utilisation"] = total["ideal_cycles"] / max(1, total["model_cycles"])
+        total["traffic"] = total["dram_bytes"] / max(1, total["least_bytes"])
         return total
 
     def to_dict(self):
@@ -135,13 +143,14 @@ class StepPlan:
     def table(self):
         """Lines for a terminal."""
         head = f"{'layer':15} {'pass':16} {'ideal':>13} {'model':>13} {'use':>6} "
-        lines = [head + f"{'DRAM MB':>9} {'KiB':>5}  limit"]
+        lines = [head + f"{'DRAM MB':>9} {'least':>9} {'KiB':>5}  limit"]
         for p in self.passes:
             ideal = f"{p.ideal_cycles:13,.0f}" if p.macs else f"{'-':>13}"
             use = f"{p.utilisation:6.1%}" if p.macs else f"{'-':>6}"
             lines.append(
                 f"{p.layer:15} {p.pass_name:16} {ideal} {p.model_cycles:13,} {use}"
-                f" {p.dram_bytes / 1e6:9,.2f} {p.on_chip_bytes / 1024:5,.0f}  {_BOUND[p.limit]}"
+                f" {p.dram_bytes / 1e6:9,.2f} {p.least_bytes / 1e6:9,.2f}"
+                f" {p.on_chip_bytes / 1024:5,.0f}  {_BOUND[p.limit]}"
             )
         rows = [("all passes", self.total()), ("convolutions", self.total("Conv2d"))]
         rows.append((f"first layer ({self.passes[0].layer})", self.total(self.passes[0].layer)))
@@ -149,6 +158,7 @@ class StepPlan:
             lines.append(
                 f"{name:32} {total['ideal_cycles']:13,.0f} {total['model_cycles']:13,}"
                 f" {total['utilisation']:6.1%} {total['dram_bytes'] / 1e6:9,.2f}"
+                f" {total['least_bytes'] / 1e6:9,.2f}"
             )
         seconds = self.step_cycles / self.config.clock_hz
         lines.append(
@@ -194,6 +204,11 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
         macs = macs_of(convolutions[layer], batch_size) if time.array else 0
         dram_bytes = round(time.dram_beats) * config.bus_bytes
         ideal = macs / (config.rows * config.lanes)
+        least = dram_bytes
+        if time.array:
+            # pooling that rides on the tiles has to move all that it moves
+            riding = sum(count * cost.beats for count, cost in time.riding) * config.bus_bytes
+            least = riding + least_bytes(config, convolutions[layer], batch_size, pass_name)
         passes.append(
             PassPlan(
                 layer=layer,
@@ -203,13 +218,13 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
                 model_cycles=round(time.cycles - time.fetch),
                 roofline_cycles=round(max(ideal, dram_bytes / config.bus_bytes)),
                 dram_bytes=dram_bytes,
+                least_bytes=least,
                 on_chip_bytes=_on_chip(config, time),
                 limit=time.limit,
             )
         )
-    return StepPlan(
-        config, batch_size, program.memory_bytes, passes, round(program_cycles(times))
-    )
+    step = program_time(config, descriptors, memory, times)
+    return StepPlan(config, batch_size, program.memory_bytes, passes, round(step))
 
 
 def _on_chip(config, time):

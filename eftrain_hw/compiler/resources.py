@@ -6,13 +6,9 @@ An UltraScale+ device has the same LUTs and block RAMs: its figures are taken to
 from dataclasses import dataclass
 from math import ceil
 
-__all__ = ["DEVICES", "Resources", "block_rams", "resources"]
+from .devices import DEVICES
 
-DEVICES = {
-    "xc7z020": {"lut": 53200, "ff": 106400, "dsp": 220, "bram": 140},
-    "xczu9eg": {"lut": 274080, "ff": 548160, "dsp": 2520, "bram": 912},
-}
-"""What an FPGA has; BRAM in blocks of 36 Kbit."""
+__all__ = ["Resources", "block_rams", "resources"]
 
 _QUEUE_WORDS = 512  # of a memory port, see `MemoryReader.queue_words`
 _DEEP_QUEUE = 128  # bus words from which a run reader's queue is a block RAM
@@ -143,8 +139,9 @@ def _compute(config):
     sums = 2 * rows * block_rams(32, config.accumulator_depth)
     pairs = rows // 2
     if config.has_exponents:
-        lut = pairs * (903 + 16 * lanes) + 100 * lanes + 717
-        ff = pairs * (1240 + 15 * lanes) + 140 * lanes + 2585
+        # a pair of rows; the walkers, aligners and the choice of sums for the drain once
+        lut = pairs * (848 + 16 * lanes) + 100 * lanes + 762 + 98 * config.drain_lanes
+        ff = pairs * (1193 + 15 * lanes) + 140 * lanes + 2581 + 95 * config.drain_lanes
         return Resources(lut, ff, rows * lanes // 2, sums)
     lut = rows * (lanes * 365 + 440) + 1800
     ff = rows * (lanes * 553 + 500) + 1800

@@ -6,13 +6,16 @@ import pytest
 
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.cli import main
-from eftrain_hw.compiler.explore import explore, pareto
+from eftrain_hw.compiler.devices import device_of
+from eftrain_hw.compiler.explore import Point, explore, pareto
 from eftrain_hw.compiler.plan import plan_step
+from eftrain_hw.compiler.resources import Resources, resources
+from eftrain_hw.compiler.roofline import roofline_points
 from eftrain_hw.networks import NETWORKS, digits, lenet5
 
 FIELDS = {
     "layer", "pass", "macs", "ideal_cycles", "model_cycles", "roofline_cycles", "dram_bytes",
-    "on_chip_bytes", "utilisation", "limit",
+    "least_bytes", "on_chip_bytes", "utilisation", "limit",
 }  # fmt: skip
 
 
@@ -71,9 +74,12 @@ def test_takes_a_file(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--network", "resnet"], "--network must be a Python file, not 'resnet'"),
-        (["--network", "digits", "--rows", "5"], "AcceleratorConfig.rows must be even, 2 to 64"),
-        (["--network", "digits", "--batch", "0"], "batch_size must be 1 to 4096, not 0"),
+        (["--network", "resnet"], "or a Python file, not 'resnet'"),
+        (["--network", "digits", "--rows", "5"], "--rows must be even, 2 to 64, not 5"),
+        (["--network", "digits", "--batch", "0"], "--batch must be at least 1, not 0"),
+        (["--network", "digits", "--batch", "-4"], "--batch must be at least 1, not -4"),
+        (["--network", "digits", "--board", "ml605"], "--board must be one of pynq-z2, zcu102"),
+        (["--network", "digits", "--plot", "x.txt"], "--plot must end in .png, .svg or .pdf"),
     ],
 )
 def test_refusals(arguments, message, capsys):
@@ -89,15 +95,49 @@ def test_networks_have_pytorchs_shapes():
 
 def test_explore_keeps_what_none_beats():
     choices = {"rows": (8, 16, 32), "lanes": (8, 16), "drain_lanes": (4, 8)}
-    points = list(explore(digits(), AcceleratorConfig(), 8, choices=choices))
+    points = explore(digits(), AcceleratorConfig(), 8, choices=choices)
     shapes = {(p.config.rows, p.config.lanes) for p in points}
     assert (32, 16) not in shapes  # 260 DSP slices
     assert (16, 16) in shapes and (8, 8) in shapes
+    assert all(not p.resources.missing("xc7z020") for p in points)
     front = pareto(points)
     assert [p.step_cycles for p in front] == sorted(p.step_cycles for p in front)
     for p in front:
         assert not any(
-            q.step_cycles <= p.step_cycles and q.resources.lut < p.resources.lut for q in points
+            q.step_cycles < p.step_cycles
+            and q.resources.lut < p.resources.lut
+            and q.resources.bram < p.resources.bram
+            for q in points
         )
-    assert {id(p) for p in front} < {id(p) for p in points}
     assert front[0].row().split()[1] == f"{front[0].config.rows}x{front[0].config.lanes}"
+
+
+def test_pareto_by_hand():
+    def point(cycles, lut, bram):
+        return Point(None, Resources(lut=lut, bram=bram), cycles)
+
+    fast, small, few, beaten = point(1, 9, 9), point(9, 1, 9), point(9, 9, 1), point(9, 9, 9)
+    assert pareto([beaten, few, fast, small]) == [fast, few, small] or pareto(
+        [beaten, few, fast, small]
+    ) == [fast, small, few]
+    # within the margin nothing is given up
+    assert len(pareto([point(100, 5, 5), point(105, 6, 6)], 1.1)) == 2
+
+
+def test_a_larger_board_takes_more():
+    used = resources(AcceleratorConfig(rows=32, lanes=32))
+    assert used.missing(device_of("pynq-z2")) and not used.missing(device_of("zcu102"))
+
+
+def test_plot(tmp_path):
+    out = tmp_path / "roofline.png"
+    assert main(["plan", "--network", "digits", "--batch", "4", "--plot", str(out)]) == 0
+    assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_points_lie_under_the_roof():
+    plan = plan_step(digits(), AcceleratorConfig(), 8)
+    points = roofline_points(plan)
+    assert len(points) == 3 * 3 - 1  # the first layer has no BP
+    for p, intensity, speed in points:
+        assert speed < min(256, 16 * intensity), p

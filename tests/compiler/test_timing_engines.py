@@ -10,9 +10,10 @@ from eftrain_hw import AcceleratorConfig
 from eftrain_hw.array.commands import COMPUTE
 from eftrain_hw.array.compute_engine import ComputeEngine
 from eftrain_hw.buffers.moving import MovingBuffer
-from eftrain_hw.compiler.timing.bus import Bus
+from eftrain_hw.compiler.timing.bus import Bus, rates
 from eftrain_hw.compiler.timing.constants import UPDATE_SPACING, compute_latency
-from eftrain_hw.compiler.timing.engines import compute_cost, drain_cost, load_cost, spread
+from eftrain_hw.compiler.timing.engines import compute_cost, drain_cost, load_cost
+from eftrain_hw.compiler.timing.kernel import Event, Kernel
 from eftrain_hw.dma.commands import DESTINATIONS, LOAD, MODES
 from eftrain_hw.vector.commands import DRAIN
 
@@ -87,7 +88,9 @@ def test_load_reads_each_row_inside_the_map(name, row, columns):
                 beats += touched(run, 1, config.bus_bytes)
     assert cost.beats == beats
     assert cost.fill == blocks * 4 * columns * config.beats_per_vector
-    assert cost.span >= cost.beats
+    assert sum(request.words for request in cost.requests) == beats
+    filled = sum(request.fill + request.padding for request in cost.requests) + cost.padding
+    assert filled == pytest.approx(cost.fill)
 
 
 def test_bias_is_fp32_without_exponents():
@@ -101,13 +104,8 @@ def test_strips_stop_at_the_last_image():
     whole = load(image_limit=16, **values)
     part = load(image_limit=5, **values)
     assert part.fill == whole.fill == 16 * 8
-    assert (whole.bursts, part.bursts) == (2 * 16, 2 * 5)
-
-
-def test_spread_over_ports():
-    assert spread([32, 32, 32, 32], 1) == 128
-    assert spread([32], 2) == 64  # one burst goes through one port
-    assert spread([32] * 8, 2) <= 8 * 32 + 32
+    assert (len(whole.requests), len(part.requests)) == (2 * 16, 2 * 5)
+    assert part.padding == 11 * 8
 
 
 def test_compute_sweeps_are_stretched():
@@ -125,7 +123,9 @@ def test_compute_sweeps_are_stretched():
 def test_drain_writes_every_run():
     cost = drain(blocks=2, images=3, run=10, vector=3, image_stride=10, block_stride=100)
     groups = CONFIG.lanes // CONFIG.drain_lanes
-    assert cost.steps == 2 * 3 * 10 * groups
+    assert len(cost.runs) == 2 * 3
+    steps = sum(part.steps for run in cost.runs for part in run.parts)
+    assert steps == pytest.approx(2 * 3 * 10 * groups)
     exponents = sum(
         touched(range(3 + b * 100 + n * 10, 13 + b * 100 + n * 10), 1, 16)
         for b in range(2)
@@ -138,35 +138,63 @@ def test_drain_writes_every_run():
 
 
 class TestBus:
-    def test_alone(self):
-        assert Bus().transfer("load", 10, 100, 100) == 110
-        assert Bus().transfer("drain", 10, 25, 100) == 110
+    """Bursts of (direction, port, not before, beats); when each begins and ends."""
 
-    def test_one_side_is_serial(self):
-        bus = Bus()
-        bus.transfer("load", 0, 100, 100)
-        assert bus.transfer("load", 50, 100, 100) == 200
+    @staticmethod
+    def moved(bursts, ports=2, beats=2):
+        kernel, found = Kernel(), {}
+        bus = Bus(kernel, ports, beats)
+        for number, (direction, port, due, count) in enumerate(bursts):
+            def done(start, end, number=number):
+                found[number] = start, end
 
-    def test_load_gets_what_the_drain_leaves(self):
-        bus = Bus()
-        bus.transfer("drain", 0, 100, 400)
-        assert bus.transfer("load", 0, 75, 75) == pytest.approx(100)
+            getattr(bus, direction)(port, due, count, done)
+        kernel.run()
+        return [found[number] for number in range(len(bursts))]
 
-    def test_nothing_is_moved_for_free(self):
-        bus = Bus()
-        bus.transfer("drain", 0, 1000, 1000)
-        bus.transfer("load", 0, 300, 300)
-        end = bus.transfer("drain", 1000, 1000, 1000)
-        assert end == pytest.approx(2300)
+    def test_a_channel_moves_a_beat_a_cycle(self):
+        assert self.moved([("read", 0, 10, 64)]) == [(10, 74)]
 
-    def test_drain_behind_a_load(self):
-        bus = Bus()
-        bus.transfer("load", 0, 200, 200)
-        assert bus.transfer("drain", 0, 1000, 1000) == pytest.approx(1200)
+    def test_bursts_of_a_port_are_serial(self):
+        assert self.moved([("read", 0, 0, 10), ("read", 0, 0, 10)]) == [(0, 10), (10, 20)]
 
-    def test_mask_waits_behind_a_load(self):
-        bus = Bus()
-        bus.transfer("load", 0, 1000, 1000, mask_rate=0.1)
-        free = Bus().transfer("drain", 0, 400, 800, mask_beats=200)
-        assert free == 800
-        assert bus.transfer("drain", 0, 400, 800, mask_beats=200) > 1000
+    def test_two_ports_read_at_full_speed(self):
+        assert self.moved([("read", 0, 0, 10), ("read", 1, 0, 10)]) == [(0, 10), (0, 10)]
+
+    def test_reads_and_writes_share_the_memory(self):
+        bursts = [("read", 0, 0, 10), ("read", 1, 0, 10), ("write", 0, 0, 10), ("write", 1, 0, 10)]
+        assert self.moved(bursts) == [(0, 20)] * 4
+
+    def test_one_write_port_gets_half_of_itself(self):
+        bursts = [("read", 0, 0, 30), ("read", 1, 0, 30), ("write", 0, 0, 10)]
+        reads = self.moved(bursts)
+        assert reads[2] == (0, 20)
+        assert reads[0] == reads[1] == (0, pytest.approx(35))
+
+    @pytest.mark.parametrize("reads", range(5))
+    @pytest.mark.parametrize("writes", range(5))
+    def test_nothing_is_moved_for_free(self, reads, writes):
+        read, write = rates(reads, writes, 2)
+        assert reads * read + writes * write <= min(2, reads + writes)
+        assert 0 <= read <= 1 and 0 <= write <= 1
+
+
+def test_processes_wait_for_times_and_events():
+    kernel, seen = Kernel(), []
+    event = Event(kernel)
+
+    def first():
+        yield 5
+        seen.append(("first", kernel.now))
+        event.fire()
+        yield 3  # past: goes on at once
+        seen.append(("again", kernel.now))
+
+    def second():
+        yield event
+        seen.append(("second", kernel.now))
+
+    kernel.start(second())
+    kernel.start(first())
+    kernel.run()
+    assert seen == [("first", 5), ("again", 5), ("second", 5)]

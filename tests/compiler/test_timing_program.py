@@ -37,6 +37,7 @@ def test_extrapolation_is_close(monkeypatch, drain_lanes):
     program = compiled(network, 6, config)
     for descriptor in program.descriptors["train"]:
         monkeypatch.setattr(timing_model, "_WHOLE", 10**9)
+        monkeypatch.setattr(timing_model, "_COMMANDS", 10**9)
         whole = descriptor_time(config, descriptor)
         monkeypatch.setattr(timing_model, "_WHOLE", 0)
         part = descriptor_time(config, descriptor)

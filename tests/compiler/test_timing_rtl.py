@@ -1,10 +1,17 @@
-"""The model's cycles and traffic agree with the RTL within 2 % on every pass."""
+"""The model's cycles and traffic agree with the RTL within 2 % on every pass; the RTL takes the
+cycles that `rtl_cycles.json` says."""
+
+import importlib.util
+import json
+from pathlib import Path
 
 import pytest
 
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.compiler.timing import descriptor_time
 from eftrain_hw.runtime.benchmark import Layer, LayerBench
+from eftrain_hw.runtime.benchmark.measure import BYTES_PER_CYCLE
+from eftrain_hw.runtime.device import open_device
 
 LAYERS = {
     "3x3": Layer(in_channels=32, out_channels=48, height=14, width=14, kernel=3, padding=1),
@@ -40,3 +47,21 @@ def test_model_agrees_with_rtl(layer, config):
             read_and_written = time.dram_beats * config.bus_bytes
             assert read_and_written == pytest.approx(report["dram_bytes"], rel=0.02), which
             assert time.timing.mac_busy == report["mac_busy"], which
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("config", CONFIGS)
+def test_measured_cycles_are_those_of_the_rtl(config):
+    """Some of the entries; after a change of the RTL: scripts/measure_cycles.py --all."""
+    root = Path(__file__).parents[2]
+    spec = importlib.util.spec_from_file_location("m", root / "scripts" / "measure_cycles.py")
+    measure_cycles = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(measure_cycles)
+    report = json.loads((Path(__file__).parent / "rtl_cycles.json").read_text())
+    entries = [entry for entry in report["entries"] if entry["config"] == config]
+    chosen = [entry for entry in entries if "layer" in entry][::15]
+    assert len(chosen) == 3
+    options = {"bytes_per_cycle": BYTES_PER_CYCLE}
+    with open_device("sim", AcceleratorConfig(**report["configs"][config]), **options) as device:
+        for entry in chosen:
+            assert measure_cycles.measure(device, entry) == entry["runs"], entry

@@ -1,113 +1,111 @@
-"""The memory bus: who takes how much of it, when."""
+"""The memory behind the ports: bursts of all channels share its bandwidth."""
 
 from collections import deque
 
-__all__ = ["Bus"]
+__all__ = ["Bus", "rates"]
 
-_FAIR = 0.5  # of the bus that each side gets where both want all of it
-_KEPT = 16  # transfers of a side that are remembered
-_DONE = 1e-9
+_DONE = 1e-6  # beats
+
+
+def rates(reads, writes, beats):
+    """Beats a cycle of each read and of each write channel that is busy.
+
+    A channel moves a beat a cycle at most, the memory `beats` in all. In every other cycle writes
+    come first, and reads get what those leave, in the others it is the other way round: what the
+    simulated memory does.
+
+    Parameters
+    ----------
+    reads, writes : int
+        Busy channels.
+    beats : number
+
+    Returns
+    -------
+    (float, float)
+    """
+    if reads + writes <= beats:
+        return 1, 1
+    first_writes, first_reads = min(writes, beats), min(reads, beats)
+    all_reads = first_reads + min(reads, max(0, beats - writes))
+    all_writes = first_writes + min(writes, max(0, beats - first_reads))
+    return all_reads / 2 / max(1, reads), all_writes / 2 / max(1, writes)
+
+
+class _Channel:
+    """Bursts of one port in one direction, in order: (not before, beats, call at the end)."""
+
+    __slots__ = ("bursts", "busy", "left", "start", "rate", "reads")
+
+    def __init__(self, reads):
+        self.bursts, self.busy = deque(), False
+        self.left, self.start, self.rate, self.reads = 0, 0, 1, reads
 
 
 class Bus:
-    """Shares one bus beat a cycle between two sides: loads, and everything that drains.
+    """Moves bursts over the channels of the ports.
 
-    Each side's transfers come one after another. A transfer goes as fast as it can and as the
-    other side's transfers, of which those that were asked for before are known, leave room, but for
-    half of the bus, which it gets in any case. What that takes away from the other side delays the
-    other side's next transfer.
+    Parameters
+    ----------
+    kernel : Kernel
+    ports : int
+    beats : number
+        Beats of one port that the memory moves in a cycle, reads and writes together.
     """
 
-    def __init__(self):
-        self._taken = {"load": deque(), "drain": deque()}
-        self._owed = {"load": 0, "drain": 0}
+    def __init__(self, kernel, ports, beats):
+        self._kernel, self._beats = kernel, beats
+        self._reads = [_Channel(True) for _ in range(ports)]
+        self._writes = [_Channel(False) for _ in range(ports)]
+        self._channels = [*self._reads, *self._writes]
+        self._last, self._version = 0, 0
 
-    def delay(self, side):
-        """Put off the end of a side's last transfer by what the other has taken away from it.
+    def read(self, port, due, beats, done):
+        """Move a burst of reads from `due` on at the earliest; `done(start, end)` at its end."""
+        self._reads[port].bursts.append((due, beats, done))
+        self._update()
 
-        Returns
-        -------
-        float
-            Cycles by which it ends later than `transfer` had said.
-        """
-        owed, own = self._owed[side], self._taken[side]
-        if owed and own:
-            start, end, *rates = own[-1]
-            own[-1] = (start, end + owed, *rates)
-        self._owed[side] = 0
-        return owed
+    def write(self, port, due, beats, done):
+        """The same for writes."""
+        self._writes[port].bursts.append((due, beats, done))
+        self._update()
 
-    def behind(self, side, time):
-        """When data come that are asked for so as to come at `time`, behind a side's transfers."""
-        for begin, end, *_ in self._taken[side]:
-            if begin <= time < end:
-                time = end
-        return time
-
-    def transfer(self, side, start, beats, cycles, *, mask_beats=0, mask_rate=1):
-        """Move `beats` from `start` on, in `cycles` at best; returns the end.
-
-        Parameters
-        ----------
-        side : str
-            "load" or "drain".
-        start, beats, cycles : number
-        mask_beats : number
-            Of those, beats of a mask that a drain has to read before it can write.
-        mask_rate : number
-            Beats of a mask that come in a cycle while this load goes on.
-
-        Returns
-        -------
-        float
-        """
-        if beats <= 0:
-            return start + cycles
-        cycles = max(cycles, beats)
-        own = self._taken[side]
-        other = "drain" if side == "load" else "load"
-        if own:
-            start = max(start, own[-1][1] + self._owed[side])
-        self._owed[side] = 0
-        fastest = beats / cycles
-        # what a beat of a mask allows to be moved
-        masked = beats / mask_beats if mask_beats else float("inf")
-        now, left, owed = start, beats, 0
-        for begin, end, rate, behind in self._taken[other]:
-            if end <= now:
+    def _update(self):
+        kernel = self._kernel
+        now, passed = kernel.now, kernel.now - self._last
+        self._last = now
+        finished, reads, writes = None, 0, 0
+        for channel in self._channels:
+            if channel.busy:
+                channel.left -= passed * channel.rate
+                if channel.left <= _DONE:
+                    channel.busy = False
+                    finished = finished or []
+                    finished.append((channel.bursts.popleft()[2], channel.start))
+            if not channel.busy and channel.bursts and channel.bursts[0][0] <= now:
+                channel.busy, channel.start = True, now
+                channel.left = channel.bursts[0][1]
+            if channel.busy:
+                if channel.reads:
+                    reads += 1
+                else:
+                    writes += 1
+        read, write = rates(reads, writes, self._beats)
+        following = None
+        for channel in self._channels:
+            if channel.busy:
+                channel.rate = read if channel.reads else write
+                time = now + channel.left / channel.rate
+            elif channel.bursts:
+                time = channel.bursts[0][0]
+            else:
                 continue
-            now, left, owed = _alone(now, left, owed, begin - now, fastest)
-            if left <= _DONE:
-                break
-            speed = min(fastest, max(_FAIR, 1 - rate))
-            speed = min(speed, min(fastest, behind * masked) * rate + fastest * (1 - rate))
-            step = min(end - now, left / max(speed, _DONE))
-            left -= step * speed
-            now += step
-            owed += step * max(0, speed + rate - 1)
-            if left <= _DONE:
-                break
-        if left > _DONE:
-            now, left, _ = _alone(now, left, owed, float("inf"), fastest)
-        self._owed[other] = owed
-        rate = fastest if side == "drain" else beats / (now - start)
-        own.append((start, now, rate, mask_rate))
-        if len(own) > _KEPT:
-            own.popleft()
-        return now
-
-
-def _alone(now, left, owed, room, fastest):
-    """Go on for `room` cycles without a known transfer of the other side: (now, left, owed).
-
-    What is owed to the other side is still moved; it slows down who wants more than half.
-    """
-    if room <= 0:
-        return now, left, owed
-    if owed > 0 and fastest > _FAIR:
-        step = min(room, owed / _FAIR, left / _FAIR)
-        now, left, owed, room = now + step, left - step * _FAIR, owed - step * _FAIR, room - step
-        if left <= _DONE or room <= 0:
-            return now, left, owed
-    step = min(room, left / fastest)
-    return now + step, left - step * fastest, owed
+            if following is None or time < following:
+                following = time
+        self._version += 1
+        if following is not None:
+            version = self._version
+            kernel.at(following, lambda: version == self._version and self._update())
+        if finished:
+            for done, start in finished:
+                done(start, now)

@@ -7,10 +7,38 @@ from typing import NamedTuple
 from ...dma.commands import DESTINATIONS, MODES
 from .constants import UPDATE_SPACING
 
-__all__ = ["Compute", "Drain", "Load", "compute_cost", "drain_cost", "load_cost", "spread"]
+__all__ = ["Compute", "Drain", "Load", "Request", "compute_cost", "drain_cost", "load_cost"]
 
 _EXCHANGE = 7  # cycles of the load walker from lane to lane
 _WALK_BITS = 4  # bits of the first row that its multiplication hides
+
+
+class Request(NamedTuple):
+    """A read request of a load command.
+
+    Members
+    -------
+    offset : int
+        Cycles of the walker from the slot to its block.
+    gather : int
+        Cycles in which rows are joined to a run before.
+    first, words : int
+        Bus words; the first one modulo the longest burst.
+    elements : bool
+        Of elements, not of exponents.
+    fill : float
+        Writes to the buffer that it makes.
+    padding : int
+        Zeros that are written before.
+    """
+
+    offset: int
+    gather: int
+    first: int
+    words: int
+    elements: bool
+    fill: float
+    padding: int
 
 
 class Load(NamedTuple):
@@ -24,17 +52,15 @@ class Load(NamedTuple):
         Cycles from taking the command to asking for the slot.
     walk : int
         Cycles of the walker once it has the slot.
-    items : int
-        Blocks that the walker hands to the fill side.
-    requests : int
-        Cycles of the request side.
+    requests : tuple of Request
+    last_item : int
+        The first request of the last block.
     beats : int
         Bus beats that are read.
-    span : int
-        Cycles from the first beat to the last where nothing but the ports limits them.
-    bursts : int
     fill : int
         Writes to the buffer, padding included.
+    padding : int
+        Of those, after the last request.
     """
 
     destination: str
@@ -42,12 +68,11 @@ class Load(NamedTuple):
     publish: bool
     setup: int
     walk: int
-    items: int
-    requests: int
+    requests: tuple
+    last_item: int
     beats: int
-    span: int
-    bursts: int
     fill: int
+    padding: int
 
 
 class Compute(NamedTuple):
@@ -64,60 +89,51 @@ class Compute(NamedTuple):
     release_accumulator: bool
 
 
+class Part(NamedTuple):
+    """Part of a run that a drain stores.
+
+    Members
+    -------
+    steps : float
+        Groups of accumulators that are read for it.
+    mask_words : int
+        Bus words of the mask that it needs.
+    elements, exponents : (int, int) or None
+        Write requests that it completes: first word modulo the longest burst, words.
+    """
+
+    steps: float
+    mask_words: int
+    elements: tuple
+    exponents: tuple
+
+
+class Run(NamedTuple):
+    """A run of a drain: one block of one image; `mask` is (first word, words) or None."""
+
+    parts: tuple
+    mask: tuple
+
+
 class Drain(NamedTuple):
     """A drain command.
 
     Members
     -------
-    acquire, release, raw, mask : bool
-    steps : int
-        Groups of accumulators that are read.
+    acquire, release, raw : bool
     interval : int
         Cycles a group takes in the writer.
+    runs : tuple of Run
     write_beats, mask_beats : int
-    runs, bursts : int
-        Runs of elements; write bursts of elements and exponents.
-    last_words : int
-        Bus words of its last write request.
     """
 
     acquire: bool
     release: bool
     raw: bool
-    mask: bool
-    steps: int
     interval: int
+    runs: tuple
     write_beats: int
     mask_beats: int
-    runs: int
-    bursts: int
-    last_words: int
-
-
-def spread(bursts, ports):
-    """Cycles until the last of the bursts has come, the first word at 0, in order over the ports.
-
-    A port carries a bus word in `ports` cycles; each burst goes to the port that has the least to
-    do, and words leave in the order of the bursts, one a cycle.
-    """
-    if ports == 1:
-        return sum(bursts)
-    busy, left = [0] * ports, 0
-    for words in bursts:
-        port = busy.index(min(busy))
-        start = busy[port]
-        busy[port] = start + ports * words
-        left = max(left + words, start + words + 1, busy[port])
-    return left
-
-
-def _pieces(first, words, size):
-    """Burst lengths of a request: cut at multiples of `size` words."""
-    while words > 0:
-        part = min(words, size - first % size)
-        yield part
-        first += part
-        words -= part
 
 
 class _Sizes(NamedTuple):
@@ -145,39 +161,45 @@ def _sizes(config, bias):
 
 @lru_cache(maxsize=65536)
 def _chunk(sizes, first, count):
-    """(beats, bursts) of `count` vectors, the first at index `first` modulo 512."""
+    """Requests of `count` vectors from index `first` modulo 512 on: (word, words, elements)."""
     parts = []
     if sizes.exponents:
         words = (first % sizes.bus + count + sizes.bus - 1) // sizes.bus
-        parts += _pieces(first // sizes.bus, words, sizes.burst)
+        parts.append((first // sizes.bus % sizes.burst, words, False))
     if sizes.beats > 1:
         words, word = count * sizes.beats, first * sizes.beats
     else:
         words = (first % sizes.shared + count + sizes.shared - 1) // sizes.shared
         word = first // sizes.shared
-    parts += _pieces(word, words, sizes.burst)
-    return sum(parts), tuple(parts)
+    return (*parts, (word % sizes.burst, words, True))
 
 
 @lru_cache(maxsize=65536)
-def _block(sizes, first, rows, columns, stride):
-    """(request cycles, bursts) of rows x columns vectors whose rows lie `stride` apart."""
-    requests, bursts = 0, []
-    each = 2 if sizes.exponents else 1
+def _block(sizes, first, rows, columns, stride, fill, padding):
+    """`Request`s of rows x columns vectors, rows `stride` apart; they fill `fill` words."""
+    requests, before = [], padding
     runs = [(first, rows * columns)] if columns == stride else [
-        ((first + row * stride) % 512, columns) for row in range(rows)
+        (first + row * stride, columns) for row in range(rows)
     ]
-    if columns == stride:
-        requests += rows - 1
+    each = fill / (rows * columns)
+    rows_left = rows - 1 if columns == stride else 0
     for start, vectors in runs:
         while vectors > 0:
             count = min(vectors, sizes.chunk)
-            _, parts = _chunk(sizes, start % 512, count)
-            bursts += parts
-            requests += each
+            gather = 0
+            if rows_left:  # rows that are joined before the chunk is asked for
+                gather = min(rows_left, -(-count // columns))
+                rows_left -= gather
+            for word, words, elements in _chunk(sizes, start % 512, count):
+                filled = each * count if elements else 0
+                zeros = before if elements else 0
+                requests.append(Request(0, gather, word, words, elements, filled, zeros))
+                gather = 0
+                if elements:
+                    before = 0
             start += count
             vectors -= count
-    return requests, tuple(bursts)
+    return tuple(requests)
 
 
 def load_cost(config, fields):
@@ -243,7 +265,8 @@ def _load_cost(
     if mode != MODES["strip"] or bias:
         lane_images = lane_rows = lane_columns = 1
     sizes = _sizes(config, bias)
-    walk, requests, bursts, fill = 0, 0, [], 0
+    walk, requests, padding, last_item, total = 0, [], 0, 0, 0
+    fill = rows * columns * sizes.beats
     for a in range(lane_images):
         for b in range(lane_rows):
             top = row + b * lane_row_step
@@ -252,35 +275,43 @@ def _load_cost(
             for c in range(lane_columns):
                 left = column + c * lane_column_step
                 columns_inside = max(0, min(left + columns, width) - max(left, 0))
-                walk += bits + images * blocks + _EXCHANGE
-                fill += images * blocks * rows * columns * sizes.beats
-                if not rows_inside or not columns_inside:
-                    continue
+                walk += bits + _EXCHANGE if walk else 0
                 first = vector + a * image_stride + max(top, 0) * width + max(left, 0)
                 for n in range(images):
-                    if image + n * lane_images + a >= image_limit:
-                        break
+                    here = image + n * lane_images + a < image_limit
+                    if not here or not rows_inside or not columns_inside:
+                        walk += blocks
+                        padding += blocks * fill
+                        continue
                     for block in range(blocks):
                         start = first + n * lane_images * image_stride + block * block_stride
-                        cycles, parts = _block(
-                            sizes, start % 512, rows_inside, columns_inside, width
-                        )
-                        requests += cycles
-                        bursts += parts
-    beats = sum(bursts)
-    span = max(beats, spread(bursts, config.ports)) if len(bursts) < 5000 else beats
+                        last_item = len(requests)
+                        requests += [
+                            each._replace(offset=walk)
+                            for each in _block(
+                                sizes,
+                                start % 512,
+                                rows_inside,
+                                columns_inside,
+                                width,
+                                fill,
+                                padding,
+                            )
+                        ]
+                        walk += 1
+                        padding = 0
+    total = lane_images * lane_rows * lane_columns * images * blocks * fill
     return Load(
         "moving" if destination == DESTINATIONS["moving"] else "stationary",
         bool(acquire),
         bool(publish),
-        8 + lane_images.bit_length(),
+        8 + lane_images.bit_length() + max(0, max(row, 0).bit_length() - _WALK_BITS),
         walk,
-        lane_images * lane_rows * lane_columns * images * blocks,
-        requests,
-        beats,
-        span,
-        len(bursts),
-        fill,
+        tuple(requests),
+        last_item,
+        sum(request.words for request in requests),
+        total,
+        padding,
     )
 
 
@@ -318,8 +349,49 @@ def drain_cost(config, fields):
     )
 
 
-def _beats(first, size, bus):
-    return (first % bus + size + bus - 1) // bus
+_EXPONENT_REQUEST, _ELEMENT_REQUEST, _MASK_REQUEST = 16, 32, 8  # bus words
+
+
+def _requests(first, words, size):
+    """(first word, words) of a run's requests, cut at multiples of `size`."""
+    while words > 0:
+        part = min(words, size - first % size)
+        yield first % size, part
+        first += part
+        words -= part
+
+
+@lru_cache(maxsize=65536)
+def _run(config, raw, mask, line, first, run):
+    """`Run` of `run` vectors from vector index `first` on; `line`: 64-byte line modulo 8."""
+    bus, groups = config.bus_bytes, config.lanes // config.drain_lanes
+    size = 4 * config.lanes if raw else config.vector_bytes
+    begin = 64 * line + first * size
+    end = begin + run * size
+    words = -(-end // bus) - begin // bus
+    exponents = []
+    if config.has_exponents and not raw:
+        last = first + run
+        for start, count in _requests(first // bus, -(-last // bus) - first // bus, 16):
+            exponents.append((start, count))
+    parts, done, word = [], begin, begin // bus
+    total = len(exponents)
+    for start, count in _requests(word, words, _ELEMENT_REQUEST):
+        left, at = count, start
+        while left:
+            piece = min(left, _MASK_REQUEST - at % _MASK_REQUEST) if mask else left
+            at, left, word = at + piece, left - piece, word + piece
+            stop = min(end, word * bus)
+            steps, done = (stop - done) / size * groups, stop
+            request = None
+            if not left:
+                request = start, count
+            share = None
+            if exponents and (stop == end or (stop - begin) / (end - begin) * total >= 1 + total
+                              - len(exponents)):
+                share = exponents.pop(0)
+            parts.append(Part(steps, piece if mask else 0, request, share))
+    return Run(tuple(parts), (begin // bus % 512, words) if mask else None)
 
 
 @lru_cache(maxsize=65536)
@@ -337,37 +409,30 @@ def _drain_cost(
     image_stride,
     block_stride,
 ):
-    bus = config.bus_bytes
-    size = 4 * config.lanes if raw else config.vector_bytes
-    writes = masks = bursts = 0
-    burst = max(1, config.max_burst_beats // config.ports)
-    for block in range(blocks):
-        for image in range(images):
-            first = vector + block * block_stride + image * image_stride
-            words = _beats(first * size, run * size, bus)
-            writes += words
-            bursts += -(-words // min(burst, 32))
-            if config.has_exponents and not raw:
-                words = _beats(first, run, bus)
-                writes += words
-                bursts += -(-words // min(burst, 16))
-            if mask:
-                masks += _beats(first * config.vector_bytes, run * config.vector_bytes, bus)
-    begin = 64 * line + first * size
-    end = begin + run * size
-    request = 32 * bus  # of the element writer
-    start = max(begin, (end - 1) // request * request)
+    runs = tuple(
+        _run(
+            config,
+            raw,
+            mask,
+            line,
+            (vector + block * block_stride + image * image_stride) % 512,
+            run,
+        )
+        for block in range(blocks)
+        for image in range(images)
+    )
+    writes = masks = 0
+    for each in runs:
+        masks += each.mask[1] if each.mask else 0
+        for part in each.parts:
+            writes += sum(request[1] for request in (part.elements, part.exponents) if request)
     item = config.drain_lanes * (4 if raw else config.element_bytes)
     return Drain(
         bool(acquire),
         bool(release),
         bool(raw),
-        bool(mask),
-        blocks * images * run * (config.lanes // config.drain_lanes),
-        max(1, item // bus),
+        max(1, item // config.bus_bytes),
+        runs,
         writes,
         masks,
-        blocks * images,
-        bursts,
-        _beats(start, end - start, bus),
     )

@@ -1,18 +1,22 @@
 """Time of descriptors, long loop nests by extrapolation, and of whole programs."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 
 from ...sequencer.program_format import LOOPS
 from ...streams.command import NOP
-from .schedule import CAUSES, Memory, Timing, fetch_cycles, simulate
+from .machine import Machine, Memory, Timing
+from .traffic import Traffic, traffic
 from .vector import VECTOR_LAYOUTS, vector_cost
 
-__all__ = ["DescriptorTime", "descriptor_time", "program_cycles"]
+__all__ = ["DescriptorTime", "descriptor_time", "program_cycles", "program_time"]
 
-_WHOLE = 600  # tiles: longer loop nests are extrapolated
-_OUTER, _INNER = (4, 6), (8, 12)  # iterations that are looked at
+_WHOLE = 60_000  # bus words: descriptors with more are extrapolated
+_COMMANDS = 2_000  # likewise
+_COUNTED = 10_000  # commands: traffic of more is extrapolated too
+_PROGRAM = 2_000_000  # bus words: programs with more are put together from their descriptors
+_TILES, _FILLED = 12, 12_000  # tiles, bus words after which the buffers are full: all goes on alike
 _VECTORS = frozenset(layout.opcode for layout in VECTOR_LAYOUTS)
 _ARRAY_BOUND = 0.9
 _DONE = 6  # from the last answer to the program's end
@@ -83,38 +87,87 @@ def _riding(config, descriptor, memory):
 def descriptor_time(config, descriptor, memory=Memory()):  # noqa: B008  (immutable)
     """`DescriptorTime` of a descriptor.
 
-    Loops of many iterations are not walked to the end: a few counts are, and the rest goes on in a
-    straight line, which it does once the buffers are full. Results are exact below 600 tiles.
+    A short one is carried out. Of a long loop nest a few counts of each loop are, and the rest goes
+    on in a straight line, which it does once the buffers are full; traffic and busy cycles are
+    counted all the same.
     """
-    fetch = fetch_cycles(config, len(descriptor.words()), memory)
-    if _is_vector(descriptor):
-        return _vector_time(config, descriptor, memory, fetch)
-    timing = _extrapolated(config, descriptor, memory)
-    lost = timing.lost
-    limit = "array"
-    if timing.mac_busy < _ARRAY_BOUND * timing.cycles:
-        limit = max(lost, key=lost.get) if any(lost.values()) else "latency"
+    words, commands = _size(config, descriptor, memory)
+    vector, riding = _is_vector(descriptor), _riding(config, descriptor, memory)
+    small = words <= _WHOLE and commands <= _COMMANDS
+    if small:
+        timing = Machine(config, memory).run([descriptor])
+        alone = timing
+        if riding and not vector:
+            alone = Machine(config, memory).run([_array_part(descriptor)])
+    elif vector:
+        alone = timing = _vector_timing(config, descriptor, memory)
+    else:
+        alone = timing = _extrapolated(config, _array_part(descriptor), memory)
+    limit = _limit(config, descriptor, timing, vector, riding)
     waits = _waits(descriptor)
     time = DescriptorTime(
         timing.cycles,
-        fetch,
-        timing.head,
-        timing.tail,
+        timing.fetch,
+        0 if vector else alone.head,
+        0 if vector else alone.tail,
         timing,
         limit,
-        True,
-        timing.cycles,
-        _riding(config, descriptor, memory),
+        not vector,
+        alone.cycles,
+        [] if vector else riding,
         "wait_drain" in waits,
         "wait_vector" in waits,
     )
-    if time.riding:
+    if time.riding and not small:
         time.cycles = program_cycles([time])
         for times, cost in time.riding:
             timing.read_beats += times * cost.read_beats
             timing.write_beats += times * cost.write_beats
             timing.commands += times
     return time
+
+
+def program_time(config, descriptors, memory=Memory(), times=None):  # noqa: B008
+    """Cycles of a program.
+
+    Carried out as a whole where it is short enough; otherwise put together by `program_cycles`.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    descriptors : list of Descriptor
+    memory : Memory
+    times : list of DescriptorTime or None
+        What `descriptor_time` said of them.
+    """
+    sizes = [_size(config, each, memory) for each in descriptors]
+    if sum(words for words, _ in sizes) <= _PROGRAM and sum(n for _, n in sizes) <= 10 * _COMMANDS:
+        return Machine(config, memory).run(descriptors).cycles
+    return program_cycles(times or [descriptor_time(config, each, memory) for each in descriptors])
+
+
+def _size(config, descriptor, memory):
+    """(bus words, commands) of a descriptor, about."""
+    found = traffic(config, descriptor, [min(count, 3) for count in descriptor.loops])
+    share = prod(count / min(count, 3) for count in descriptor.loops)
+    words = (found.read_beats + found.write_beats) * share
+    words += sum(times * cost.beats for times, cost in _riding(config, descriptor, memory))
+    return words, found.commands * share
+
+
+def _array_part(descriptor):
+    commands = [c for c in descriptor.commands if c.layout.opcode not in _VECTORS]
+    return replace(descriptor, commands=commands)
+
+
+def _limit(config, descriptor, timing, vector, riding):
+    if vector:
+        steps = sum(times * cost.steps for times, cost in riding)
+        return "memory" if timing.read_beats + timing.write_beats >= steps else "vector"
+    if timing.mac_busy >= _ARRAY_BOUND * timing.cycles:
+        return "array"
+    lost = timing.lost
+    return max(lost, key=lost.get) if any(lost.values()) else "latency"
 
 
 def _waits(descriptor):
@@ -136,44 +189,69 @@ def _waits(descriptor):
     return found
 
 
-def _vector_time(config, descriptor, memory, fetch):
-    timing, steps, cycles = Timing(), 0, fetch + 40
-    for command in descriptor.commands:
-        if command.layout.opcode not in _VECTORS:
-            continue
-        cost = vector_cost(config, command.layout, command.values, memory)
-        cycles += cost.cycles
-        steps += cost.steps
-        timing.read_beats += cost.read_beats
-        timing.write_beats += cost.write_beats
-        timing.commands += 1
-    timing.cycles = cycles
-    limit = "memory" if timing.read_beats + timing.write_beats >= steps else "vector"
-    return DescriptorTime(cycles, fetch, 0, 0, timing, limit, False, cycles)
+def _vector_timing(config, descriptor, memory):
+    """`Timing` of long commands of the vector unit."""
+    nothing = replace(descriptor, commands=[], last=True)
+    timing = Machine(config, memory).run([nothing])
+    for times, cost in _riding(config, descriptor, memory):
+        timing.cycles += times * cost.cycles
+        timing.read_beats += times * cost.read_beats
+        timing.write_beats += times * cost.write_beats
+        timing.commands += times
+    return timing
 
 
 def _extrapolated(config, descriptor, memory):
+    """`Timing` of a long loop nest.
+
+    Some iterations of each loop are carried out, then for each loop some more of it. What an
+    iteration more takes does not change, once the buffers are full; it comes as often as the loops
+    around it go round.
+    """
     loops = list(descriptor.loops)
-    tiles = prod(loops)
-    innermost = max((d for d, count in enumerate(loops) if count > 1), default=0)
-    choices = [[(count, 1.0)] for count in loops]
-    for d in range(len(loops)):
-        low, high = _INNER if d == innermost else _OUTER
-        if tiles <= _WHOLE or loops[d] <= high:
-            continue
-        tiles = tiles // loops[d] * (low + high)
-        share = (loops[d] - low) / (high - low)
-        choices[d] = [(low, 1 - share), (high, share)]
-    total = None
+    base, steps, tiles = list(loops), {}, 1
+    words, _ = _size(config, descriptor, memory)
+    enough = min(_TILES, max(3, round(_FILLED * prod(loops) / max(1, words))))
+    for d in reversed(range(len(loops))):
+        low = max(2, -(-enough // tiles))
+        if loops[d] > 3 * low // 2:
+            base[d], steps[d] = low, low + max(1, low // 3)
+        tiles *= base[d]
+    timing = Machine(config, memory).run([descriptor], base)
+    cycles, work = timing.cycles, _work(_counted(config, descriptor, base))
+    for d, count in enumerate(loops):
+        if d in steps:
+            more = Machine(config, memory).run([descriptor], [*base[:d], steps[d], *base[d + 1 :]])
+            grown = (more.cycles - timing.cycles) / (steps[d] - base[d])
+            around = _work(_counted(config, descriptor, [*loops[:d], *base[d:]])) / work
+            cycles += (count - base[d]) * grown * around
+    # rows begin anywhere in a bus word, which a few iterations show badly
+    every = _size(config, descriptor, memory)[1] <= _COUNTED
+    counted = traffic(config, descriptor) if every else _counted(config, descriptor, loops)
+    factor = cycles / timing.cycles
+    timing.cycles = cycles
+    counted.read_beats += -(-4 * len(descriptor.words()) // config.bus_bytes)  # itself
+    for name in ("read_beats", "write_beats", "mac_busy", "commands"):
+        setattr(timing, name, getattr(counted, name))
+    timing.cycles = max(timing.cycles, timing.mac_busy)
+    timing.lost = {cause: lost * factor for cause, lost in timing.lost.items()}
+    return timing
+
+
+def _work(counted):
+    """What loops around others repeat: the last of their tiles may be smaller."""
+    return counted.read_beats + counted.write_beats + counted.mac_busy
+
+
+def _counted(config, descriptor, counts):
+    """`Traffic` of some counts of the loops: linear in each beyond two, first and last apart."""
+    choices = [
+        [(count, 1)] if count <= 3 else [(2, 3 - count), (3, count - 2)] for count in counts
+    ]
+    total = Traffic()
     for choice in product(*choices):
-        counts = [count for count, _ in choice]
-        weight = prod(share for _, share in choice)
-        part = simulate(config, descriptor, memory, counts=counts)
-        if total is None:
-            total = Timing(head=part.head, tail=part.tail, tile_bytes=part.tile_bytes)
-        total = total.plus(part, weight)
-    for cause in CAUSES:
-        total.lost[cause] = max(0, total.lost[cause])
+        part = traffic(config, descriptor, [count for count, _ in choice])
+        total = total.plus(part, prod(share for _, share in choice))
     return total
 
 

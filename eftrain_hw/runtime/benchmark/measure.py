@@ -19,11 +19,13 @@ _UNTOUCHED = 0xA5  # what results hold before a pass
 def model_cycles(program, name):
     """Cycles that the analytical model predicts for a program; None where there is no model."""
     try:
-        from ...compiler.timing import descriptor_time, program_cycles
+        from ...compiler.timing import descriptor_time, program_time
     except ImportError:
         return None
-    times = [descriptor_time(program.config, each) for each in program.descriptors[name]]
-    return round(times[0].cycles if len(times) == 1 else program_cycles(times))
+    descriptors = program.descriptors[name]
+    if len(descriptors) == 1:
+        return round(descriptor_time(program.config, descriptors[0]).cycles)
+    return round(program_time(program.config, descriptors))
 
 
 def memory_bytes(config, counters):
