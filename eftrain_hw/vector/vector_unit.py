@@ -4,17 +4,18 @@ from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .encode_queue import EncodeQueue
 from .loss import Loss
 from .multiply_add import MultiplyAdd
 from .pool import Pool
 from .ports import ReadPort, WritePort, read_item_bytes, write_item_bytes
+from .processor.processor import Processor
 from .update import Update
 
 __all__ = ["VectorUnit", "vector_command"]
 
-COMMANDS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE)
+COMMANDS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE, PROCESS)
 
 
 def vector_command():
@@ -50,6 +51,8 @@ class VectorUnit(wiring.Component):
     busy : Out(1)
         From the cycle in which a command is taken until a cycle after its last item has been handed
         over; and in the first cycle after a reset.
+    bad_program : Out(1)
+        Pulse: a PROCESS command's program is no vector program. Busy until a reset.
     """
 
     def __init__(self, config):
@@ -65,6 +68,7 @@ class VectorUnit(wiring.Component):
                 **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
                 **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
                 "busy": Out(1),
+                "bad_program": Out(1),
             }
         )
 
@@ -78,12 +82,15 @@ class VectorUnit(wiring.Component):
         m.submodules.pool = pool = Pool(config)
         m.submodules.loss = loss = Loss(config)
         m.submodules.update = update = Update(config)
+        m.submodules.processor = processor = Processor(config)
         m.submodules.mac0 = mac0 = MultiplyAdd()
         m.submodules.mac1 = mac1 = MultiplyAdd()
         m.submodules.encode = encode = EncodeQueue(
-            config, latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY)
+            config,
+            latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY, Processor.ENCODE_LATENCY),
         )
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
+        units[processor] = (PROCESS,)
 
         # dispatch: while `free`, every unit is ready for a command
         opcode, words = self.command.payload.opcode, self.command.payload.words
@@ -140,6 +147,11 @@ class VectorUnit(wiring.Component):
             update.momentum.eq(self.momentum),
             loss.inverse_images.eq(self.inverse_images),
             loss.valid_images.eq(self.valid_images),
+            processor.learning_rate.eq(self.learning_rate),
+            processor.momentum.eq(self.momentum),
+            processor.inverse_images.eq(self.inverse_images),
+            processor.valid_images.eq(self.valid_images),
+            self.bad_program.eq(processor.bad),
         ]
         for name, mac in (("mac0", mac0), ("mac1", mac1)):
             for index, (choice, user) in enumerate(users(name)):
