@@ -15,6 +15,7 @@ __all__ = [
     "INVERSE_IMAGES",
     "Instruction",
     "LEARNING_RATE",
+    "MINUS_LEARNING_RATE",
     "MOMENTUM",
     "Operand",
     "POSITION",
@@ -41,17 +42,17 @@ class Operand:
 
 A, B, C = Operand("a"), Operand("b"), Operand("c")
 POSITION, T0 = Operand("position"), Operand("t0")
-INVERSE_IMAGES, LEARNING_RATE, MOMENTUM = (
+INVERSE_IMAGES, LEARNING_RATE, MOMENTUM, MINUS_LEARNING_RATE = (
     Operand("special", k) for k in range(len(layout.SPECIALS))
 )
 
 
-def Scalar(index):  # noqa: N802 - a kind of operand, named as one
+def Scalar(index):
     """Run-time scalar 0 .. 15 of the command."""
     return Operand("scalar", _integer("Scalar", index, 0, layout.SCALARS - 1))
 
 
-def R(index, *, scalar=False):  # noqa: N802
+def R(index, *, scalar=False):
     """Register 0 .. 7; with `scalar`, its word 0 for every element."""
     return Operand("r", _integer("R", index, 0, 7), bool(scalar))
 
@@ -208,7 +209,7 @@ class VectorProgram:
         words = [layout.MAGIC << 16 | layout.VERSION, 0, 0, 0]
         for number, name in enumerate(_KIND_FIELDS):
             words[2] |= layout.KINDS.index(self.kinds.get(name, "unused")) << 2 * number
-        block = None
+        block, last = None, 0
         for address in sorted(table):
             # a gap of one word costs no more than a new block
             if block is not None and address == last + 2:

@@ -64,7 +64,7 @@ WINDOW = 40
 # operands K: constants of the program, scalars of the command, values of the machine
 K_CONSTANTS, SCALARS = 32, 16
 K_SCALARS, K_SPECIAL = 32, 48
-SPECIALS = ("inverse_images", "learning_rate", "momentum")
+SPECIALS = ("inverse_images", "learning_rate", "momentum", "minus_learning_rate")
 
 OUTER_WORD = 3
 K_BASE, START_BASE, STEP_BASE = 128, 192, 256
@@ -89,9 +89,9 @@ POSTS = ("t1", "relu", "select")
 OPERANDS = {
     "a0": ("k", "a", "b", "r"),
     "b0": ("k", "a", "b", "r"),
-    "c0": ("k", "a", "b", "c", "r", "position"),
+    "c0": ("k", "b", "r", "position"),
     "b1": ("k", "a", "b", "r", "t0"),
-    "c1": ("k", "a", "b", "c", "r", "t0"),
+    "c1": ("k", "b", "c", "r", "t0"),
     "a1": ("t0", "a0", "b0", "c0"),
 }
 """What each operand may be; `r` of a0 and b1 is register p0, of b0 p1, of c0 and c1 p2."""
@@ -103,7 +103,7 @@ INSTRUCTION = (
      ("accumulate", 2), ("pad", 1), ("wait", 1), ("valid0", 1), ("valid1", 1), ("p0", 3),
      ("p1", 3), ("p2", 3)),
     # word 1: operands and operations
-    (("a0", 2), ("b0", 2), ("c0", 3), ("b1", 3), ("c1", 3), ("negate_c0", 1), ("negate_c1", 1),
+    (("a0", 2), ("b0", 2), ("c0", 2), ("b1", 3), ("c1", 3), ("negate_c0", 1), ("negate_c1", 1),
      ("operation", 4), ("equal", 1), ("invert", 1), ("a1", 2), ("post", 2), ("scalar0", 1),
      ("scalar1", 1), ("scalar2", 1)),
     # word 2: which K the operands are

@@ -88,6 +88,7 @@ class VectorUnit(wiring.Component):
         m.submodules.encode = encode = EncodeQueue(
             config,
             latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY, Processor.ENCODE_LATENCY),
+            late=1,
         )
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
         units[processor] = (PROCESS,)

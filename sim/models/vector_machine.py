@@ -58,6 +58,7 @@ class VectorMachine:
     def __init__(self, config, memory):
         self.config, self.memory = config, memory
         self.lanes, self.format = config.lanes, format_named(config.format)
+        self.reads = self.writes = lambda where: None  # who looks at the accesses
         self.registers = np.zeros((8, layout.REGISTER_WORDS), np.float32)
         self.sums = np.zeros(self.lanes, np.float32)
         self.winners = np.zeros(self.lanes, np.float32)
@@ -77,7 +78,8 @@ class VectorMachine:
             scalars = self._words(fields["scalars"], layout.SCALARS)
             first = layout.K_BASE + layout.K_SCALARS
             self.table[first : first + layout.SCALARS] = scalars
-        for k, value in enumerate((inverse_images, learning_rate, momentum)):
+        specials = (inverse_images, learning_rate, momentum, -np.float32(learning_rate))
+        for k, value in enumerate(specials):
             bits = int(np.float32(value).view(np.uint32))
             self.table[layout.K_BASE + layout.K_SPECIAL + k] = bits
         self.drawn = 0
@@ -86,7 +88,7 @@ class VectorMachine:
                 self._instruction(number, outer)
 
     def _words(self, line, count):
-        return [int(w) for w in self.memory[line * LINE :][: 4 * count].view(np.uint32)]
+        return [int(w) for w in self._fetch(line * LINE, 4 * count).view(np.uint32)]
 
     def _load(self, words):
         magic = layout.MAGIC << 16 | layout.VERSION
@@ -250,24 +252,29 @@ class VectorMachine:
 
     # -- memory
 
+    def _fetch(self, address, size):
+        assert 0 <= address <= len(self.memory) - size, "read outside the memory"
+        self.reads(slice(address, address + size))
+        return self.memory[address : address + size]
+
     def _read(self, name, vector):
         lanes, kind = self.lanes, self.kinds[name]
         base = self.fields[name] * LINE
         if kind == "raw":
-            at = base + vector * 4 * lanes
-            return self.memory[at : at + 4 * lanes].view(np.float32).copy()
+            return self._fetch(base + vector * 4 * lanes, 4 * lanes).view(np.float32).copy()
         if kind == "bytes":
-            at = base + vector * lanes
-            return self.memory[at : at + lanes].astype(np.float32)
+            return self._fetch(base + vector * lanes, lanes).astype(np.float32)
         size = self.config.vector_bytes
-        elements = self.memory[base + vector * size :][:size].view(self.format.element_dtype)
+        elements = self._fetch(base + vector * size, size).view(self.format.element_dtype)
         if not self.config.has_exponents:
             return elements.copy()
-        exponent = self.memory[self.fields[f"{name}_exponents"] * LINE + vector]
-        return self.format.decode(elements[None], np.array([exponent]))[0]
+        exponent = self._fetch(self.fields[f"{name}_exponents"] * LINE + vector, 1)
+        return self.format.decode(elements[None], exponent)[0]
 
     def _store(self, address, array):
         data = np.ascontiguousarray(array).view(np.uint8).ravel()
+        assert 0 <= address <= len(self.memory) - len(data), "write outside the memory"
+        self.writes(slice(address, address + len(data)))
         self.memory[address : address + len(data)] = data
 
     def _write(self, fields, at, v, result, t0, lane, counted):

@@ -21,6 +21,8 @@ def reach(program, name, count):
         moves.append((count - 1) * program.outer.get(name, 0))
         least = walk.start + sum(m for m in moves if m < 0)
         most = walk.start + sum(m for m in moves if m > 0)
+        if program.extents[instruction.extent].bounds is not None and name in ("a", "b"):
+            least = max(least, 0)  # what lies outside the bounds is not read
         low = least if low is None else min(low, least)
         high = most if high is None else max(high, most)
     return low, high

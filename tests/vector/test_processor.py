@@ -1,24 +1,55 @@
-"""Vector programs on the vector unit against the NumPy machine: written ones."""
+"""The vector processor in its unit: a program beside other commands, and what is no program.
+
+Random programs run on Verilator, in sim/test_vector_program.py: they need more cycles.
+"""
 
 import numpy as np
 import pytest
 
 from eftrain_hw.config import AcceleratorConfig
-from eftrain_hw.vector.assembler import A, B, C, Extent, Instruction, R, VectorProgram, Walk
+from eftrain_hw.vector.commands import PROCESS
+from sim.models.vector_examples import EXAMPLES
+from sim.models.vector_memory import place
+
+SMALL = AcceleratorConfig(lanes=8, drain_lanes=4, pool_words=64, loss_words=64)
 
 
-def straight(count, **others):
-    go = Walk(steps=(0, 0, 0, 1))
-    return Extent((1, 1, 1, count), a=go, b=go, c=go, e=go, w0=go, w1=go, **others)
+@pytest.mark.parametrize("format", ["bfp8", "fp32"])
+def test_residual_add(run_program, format):
+    run_program(SMALL.replace(format=format), EXAMPLES["residual_add"](8), stall=0.3)
 
 
-@pytest.mark.parametrize("format, lanes", [("bfp8", 16), ("bfp8", 8), ("fp32", 8)])
-@pytest.mark.parametrize("stall", [0.0, 0.5])
-def test_residual_add_and_relu(run_program, format, lanes, stall):
-    config = AcceleratorConfig(lanes=lanes, format=format, drain_lanes=4)
-    program = VectorProgram(
-        (Instruction("pass", a0=A, c1=B, post="relu", to=("e",)),),
-        (straight(40),),
-        {"a": "elements", "b": "elements"},
-    )
-    run_program(config, program, seed=lanes, stall=stall)
+@pytest.mark.parametrize("lanes", [4, 32])
+def test_max_pool(run_program, lanes):
+    run_program(SMALL.replace(lanes=lanes), EXAMPLES["max_pool"](lanes))
+
+
+def test_a_parameter_a_cycle(run_program):
+    cycles, _, fields = run_program(SMALL, EXAMPLES["sgd"](8))
+    loading = fields["program_words"] + 16 + 4
+    assert cycles - loading <= 40 * 8 + 27 + 36 + 30
+
+
+@pytest.mark.parametrize(
+    "word, flip",
+    [(0, 1), (0, 1 << 16), (1, 1), (1, 1 << 21), (3, 1), (20, 1 << 31)],
+    ids="version magic words instructions checksum body".split(),
+)
+def test_stops_at_what_is_no_program(make_unit, word, flip):
+    memory, fields = place(EXAMPLES["sgd"](8), SMALL, np.random.default_rng(1))
+    words = memory[fields["program"] * 64 :][: 4 * fields["program_words"]].view(np.uint32)
+    words[word] ^= np.uint32(flip)
+    if word != 3 and word != 20:
+        words[3] -= words.sum(dtype=np.uint32)  # only the one thing is wrong
+    bench = make_unit(SMALL, size=len(memory))
+    bench.memory[:] = memory
+    bench.command(PROCESS, **fields)
+    pulses = []
+
+    def done(ctx):
+        pulses.append(ctx.get(bench.dut.bad_program))
+        return bench.cycles == 200
+
+    bench.run(done)
+    assert sum(pulses) == 1
+    bench.assert_nothing_else_written()

@@ -24,7 +24,7 @@ def late_struct(config):
     return data.StructLayout(
         {
             "lane": range(config.lanes), "first": 1, "zero0": 1, "zero1": 1, "t0_a1": 1,
-            "t0_b1": 1, "t0_c1": 1, "negate_c1": 1, "sum": 1, "maximum": 1, "relu": 1,
+            "t0_b1": 1, "addend": 2, "negate_c1": 1, "sum": 1, "maximum": 1, "relu": 1,
             "select": 1, "to_e": 1, "to_w0": 1, "to_w1": 1, "to_r": 1, "register": 9,
             "byte_place": 2,
         }
@@ -110,22 +110,15 @@ class Datapath(wiring.Component):
         put, get = values.write_port(), values.read_port(domain="comb")
         put0, get0 = winners.write_port(), winners.read_port(domain="comb")
         m.d.comb += get.addr.eq(Mux(late29.maximum & valid[2 * _MAC], late29.lane, late15.lane))
-        stored = get.data & (~late15.first).replicate(32)
         addend = Signal(32)
+        with m.Switch(late15.addend):
+            for code, term in enumerate((c1, t0, get.data, Cat(C(0, 31), late15.maximum))):
+                with m.Case(code):
+                    m.d.comb += addend.eq(term)
         m.d.comb += [
-            addend.eq(Mux(late15.t0_c1, t0, c1)),
             self.mac1.a.eq(Mux(late15.t0_a1, t0, delay(m, first1, _MAC, name="a1"))),
             self.mac1.b.eq(Mux(late15.t0_b1, t0, b1)),
-            self.mac1.c.eq(
-                Mux(
-                    late15.sum,
-                    stored,
-                    Mux(
-                        late15.maximum, _MINUS_ZERO,
-                        Cat(addend[:31], addend[31] ^ late15.negate_c1),
-                    ),
-                )
-            ),
+            self.mac1.c.eq(Cat(addend[:31], addend[31] ^ late15.negate_c1)),
         ]
 
         # T1; a maximum in one cycle
@@ -173,7 +166,6 @@ class Datapath(wiring.Component):
         zeros = ~b0[23:31].any() & ~c0[23:31].any()
         same = ((b0 == c0) & ~nan) | zeros
         flag = Signal(reset_less=True)
-        m.d.sync += flag.eq(Mux(now.equal, same, greater(b0, c0)) ^ now.invert)
         a, b, c = (delay(m, x, 1, name=f"{n}0") for x, n in ((a0, "a"), (b0, "b"), (c0, "c")))
         m.d.comb += [self.probe_a.eq(a), self.probe_b.eq(b)]
 
@@ -190,24 +182,37 @@ class Datapath(wiring.Component):
         with m.Else():
             m.d.comb += power.eq(Mux(magnitude >= 128, 255, 127 + magnitude))
 
+        # what goes to mac0.a: a0, b0, c0 or `other`
+        fits = Mux(now.equal, same, greater(b0, c0)) ^ now.invert
+        choice, gated = Signal(2), Signal()
+        iterative = (now.operation == names.index("divide")) | (
+            now.operation == names.index("root")
+        )
+        random = now.operation == names.index("random")
+        m.d.sync += [choice.eq(0), gated.eq(0), flag.eq(fits)]
+        with m.If(now.operation == names.index("gate")):
+            m.d.sync += [choice.eq(Mux(fits, 0, 3)), gated.eq(1)]
+        with m.Elif(now.operation == names.index("choose")):
+            m.d.sync += choice.eq(Mux(fits, 1, 2))
+        with m.Elif(iterative | random):
+            m.d.sync += choice.eq(3)
+        number = Cat(self.random[9:], C(0x7F, 9))
+        other = Mux(gated, 0, Mux(random, number, self.slow))
         first, second, third = self.mac0.a, self.mac0.b, self.mac0.c
-        m.d.comb += [first.eq(a), second.eq(_ONE), third.eq(_MINUS_ZERO)]
+        m.d.comb += [second.eq(_ONE), third.eq(_MINUS_ZERO)]
+        with m.Switch(choice):
+            for code, value in enumerate((a, b, c, other)):
+                with m.Case(code):
+                    m.d.comb += first.eq(value)
         with m.Switch(now.operation):
             with m.Case(names.index("mac")):
                 m.d.comb += [second.eq(b), third.eq(Cat(c[:31], c[31] ^ now.negate_c0))]
             with m.Case(names.index("multiply")):
                 m.d.comb += second.eq(b)
-            with m.Case(names.index("gate")):
-                m.d.comb += first.eq(a & flag.replicate(32))
-            with m.Case(names.index("choose")):
-                m.d.comb += first.eq(Mux(flag, b, c))
             with m.Case(names.index("ldexp")):
                 m.d.comb += second.eq(Cat(C(0, 23), power, C(0, 1)))
-            with m.Case(names.index("divide"), names.index("root")):
-                m.d.comb += first.eq(self.slow)
             with m.Case(names.index("random")):
                 # 1.f - 1, and the lowest bit: 24 bits of fraction
-                m.d.comb += first.eq(Cat(self.random[9:], C(0x7F, 9)))
                 m.d.comb += third.eq(Mux(self.random[8], 0xBF7FFFFF, _MINUS_ONE))
         operand = Signal(32)
         with m.Switch(now.a1):

@@ -100,7 +100,7 @@ class SharedReader(wiring.Component):
             self.expect.payload.shape(), 32, storage="distributed"
         )
         wiring.connect(m, wiring.flipped(self.expect), order.i)
-        kind, left, active = Signal(2), Signal(11), Signal()
+        kind, left, active, final = Signal(2), Signal(11), Signal(), Signal()
         for number, name in enumerate(("a_exponents", "b_exponents")):
             queue = Queue(8, self._vectors, storage="distributed")
             m.submodules[name] = queue
@@ -116,12 +116,13 @@ class SharedReader(wiring.Component):
             with m.If(active & (kind == number)):
                 m.d.comb += [port.valid.eq(self.items.valid), self.items.ready.eq(port.ready)]
         with m.If(self.items.valid & self.items.ready):
-            m.d.sync += [left.eq(left - 1), active.eq(left != 1)]
+            m.d.sync += [left.eq(left - 1), final.eq(left == 2), active.eq(~final)]
         m.d.comb += order.o.ready.eq(~active)
         with m.If(~active):
             m.d.sync += [
                 active.eq(order.o.valid),
                 kind.eq(order.o.payload.kind),
                 left.eq(order.o.payload.items),
+                final.eq(order.o.payload.items == 1),
             ]
         return m

@@ -1,6 +1,6 @@
 """Which element goes next, and when."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,7 +55,7 @@ class Issue(wiring.Component):
         The instruction of the element; also in the eight cycles after it.
     have_a, have_b, have_c : In(1), take_a, take_b, take_c : Out(1), last_lane : Out(1)
     room : In(1)
-        There is room for a result wherever `current` sends it.
+        There is room for a result, and one more, wherever `current` sends it.
     slow_done, random_ready : In(1)
     issue, probe : Out(1), element : Out(element_struct)
     idle : Out(1)
@@ -92,17 +92,20 @@ class Issue(wiring.Component):
         lanes = self._config.lanes
         operations = layout.OPERATIONS
 
-        # segments
+        # segments: the present one, and the one after it
         segment, some = Signal(SEGMENT, reset_less=True), Signal()
+        following, more = Signal(SEGMENT, reset_less=True), Signal()
+        needs = {name: Signal(name=f"needs_{name}") for name in "abc"}
         running, begun = Signal(), Signal()
         left, lane = Signal(6, reset_less=True), Signal(range(lanes))
         number = Signal(range(layout.REGISTER_WORDS))
-        last_vector, finish = Signal(), Signal()
+        last_vector, finish, change = Signal(), Signal(), Signal()
         m.d.comb += [
             self.last_lane.eq(lane == lanes - 1),
             last_vector.eq(left == 1),
             finish.eq(self.issue & self.last_lane & last_vector),
-            self.segment.ready.eq(running & (~some | (finish & ~segment.last))),
+            change.eq(running & (~some | (finish & ~segment.last))),
+            self.segment.ready.eq(~more),
         ]
         with m.If(self.issue):
             m.d.sync += [lane.eq(lane + 1), number.eq(number + 1)]
@@ -112,13 +115,19 @@ class Issue(wiring.Component):
             m.d.sync += some.eq(0)
             with m.If(segment.last):
                 m.d.sync += running.eq(0)
-        with m.If(self.segment.ready):
+        with m.If(change):
             m.d.sync += [
-                some.eq(self.segment.valid),
-                segment.eq(self.segment.payload),
-                left.eq(self.segment.payload.vectors),
+                some.eq(more),
+                more.eq(0),
+                segment.eq(following),
+                left.eq(following.vectors),
+                needs["a"].eq(now.use_a & ~following.pad),
+                needs["b"].eq(now.use_b & ~following.pad),
+                needs["c"].eq(now.use_c),
                 begun.eq(0),
             ]
+        with m.If(~more):
+            m.d.sync += [more.eq(self.segment.valid), following.eq(self.segment.payload)]
 
         # instructions
         since = Signal(range(self._latency + 2), init=self._latency + 1)
@@ -164,30 +173,27 @@ class Issue(wiring.Component):
             late = Signal(name=f"issued_{stage + 1}")
             m.d.sync += late.eq(history[-1])
             history.append(late)
-        under_way = Signal(range(self._loop))
-        m.d.sync += under_way.eq(under_way + self.issue - history[-1])
-        full = now.across & (under_way != 0)
-        if lanes < self._loop:
-            full |= under_way >= lanes
+        under_way, full = Signal(range(self._loop)), Signal()
+        after = under_way + self.issue - history[-1]
+        m.d.sync += under_way.eq(after)
         summing = now.accumulate == layout.ACCUMULATE.index("sum")
+        places = Mux(now.across, 1, min(lanes, self._loop))
+        m.d.sync += full.eq(summing & (after[: len(under_way)] >= places))
 
         # the element
-        there, go = Signal(), Signal()
+        there, go, room = Signal(), Signal(), Signal()
+        m.d.sync += room.eq(self.room)
         m.d.comb += [
             there.eq(
                 some
-                & (~now.use_a | segment.pad | self.have_a)
-                & (~now.use_b | segment.pad | self.have_b)
-                & (~now.use_c | self.have_c)
+                & (~needs["a"] | self.have_a)
+                & (~needs["b"] | self.have_b)
+                & (~needs["c"] | self.have_c)
             ),
-            go.eq(
-                (~slow | answered) & (~random | self.random_ready) & ~(summing & full) & self.room
-            ),
+            go.eq((~slow | answered) & (~random | self.random_ready) & ~full & room),
             self.issue.eq(there & go),
             self.probe.eq(there & slow & ~asked),
-            self.take_a.eq(self.issue & now.use_a & ~segment.pad),
-            self.take_b.eq(self.issue & now.use_b & ~segment.pad),
-            self.take_c.eq(self.issue & now.use_c),
+            *(getattr(self, f"take_{name}").eq(self.issue & needs[name]) for name in "abc"),
             element.lane.eq(lane),
             element.number.eq(number),
             element.first.eq(segment.first & ~begun & (~now.across | (lane == 0))),

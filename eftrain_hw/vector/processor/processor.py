@@ -79,7 +79,7 @@ class Processor(wiring.Component):
         super().__init__(
             {
                 "command": In(stream.Signature(PROCESS.struct)),
-                **{name: In(32) for name in layout.SPECIALS},
+                **{name: In(32) for name in layout.SPECIALS[:3]},
                 "valid_images": In(16),
                 "read0": Out(ReadPort(config, (4,))),
                 "read1": Out(ReadPort(config, (4,))),
@@ -131,7 +131,7 @@ class Processor(wiring.Component):
             loader.start.eq(walker.load),
             loader.words.eq(c.program_words),
             loader.use_scalars.eq(c.use_scalars),
-            *(getattr(loader, name).eq(getattr(self, name)) for name in layout.SPECIALS),
+            *(getattr(loader, name).eq(getattr(self, name)) for name in layout.SPECIALS[:3]),
             self.bad.eq(loader.bad),
             write.en.eq(loader.write),
             write.addr.eq(loader.address),
@@ -176,7 +176,7 @@ class Processor(wiring.Component):
             ]
         of_a, of_b = kinds[0:2] == elements, kinds[2:4] == elements
         is_bytes = kinds[2:4] == layout.KINDS.index("bytes")
-        m.d.comb += [
+        m.d.sync += [
             streams["a"].packed.eq(of_a & packed),
             streams["a"].scaled.eq(of_a & config.has_exponents),
             streams["b"].packed.eq((of_b & packed) | is_bytes),
@@ -196,7 +196,7 @@ class Processor(wiring.Component):
             ]
         queues = []
         for name in ("w0", "w1"):
-            queue = CreditQueue(shape=32, depth=self.ENCODE_LATENCY + 5)
+            queue = CreditQueue(shape=32, depth=self.ENCODE_LATENCY + 5, late=1)
             m.submodules[f"{name}_queue"] = queue
             queues.append(queue)
         return streams, queues
@@ -205,7 +205,7 @@ class Processor(wiring.Component):
         """Hand the walker's runs to their ports."""
         reads, writes = read_item_bytes(self._config), write_item_bytes(self._config)
         run = walker.run
-        for number, (name, carries) in enumerate(PORTS.items()):
+        for number, name in enumerate(PORTS):
             port = getattr(self, f"{name}_run" if name in ("element", "exponent") else name)
             port = getattr(port, "run", port)
             sizes = {"read0": reads[0], "read1": reads[1], "read2": reads[2], "write0": writes[0],
@@ -273,8 +273,11 @@ class Processor(wiring.Component):
             late.zero1.eq(now.valid1 & ~element.valid),
             late.t0_a1.eq(now.a1 == operand["a1"].index("t0")),
             late.t0_b1.eq(now.b1 == t0),
-            late.t0_c1.eq(now.c1 == operand["c1"].index("t0")),
-            late.negate_c1.eq(now.negate_c1),
+            late.addend.eq(
+                Mux(now.accumulate == 0, now.c1 == operand["c1"].index("t0"),
+                    Mux(late.sum & ~element.first, 2, 3))
+            ),
+            late.negate_c1.eq(now.negate_c1 & (now.accumulate == 0)),
             late.sum.eq(now.accumulate == layout.ACCUMULATE.index("sum")),
             late.maximum.eq(now.accumulate == layout.ACCUMULATE.index("maximum")),
             late.relu.eq(now.post == layout.POSTS.index("relu")),

@@ -38,7 +38,7 @@ class TableLoader(wiring.Component):
                 "words": In(16),
                 "use_scalars": In(1),
                 "items": In(stream.Signature(32)),
-                **{name: In(32) for name in layout.SPECIALS},
+                **{name: In(32) for name in layout.SPECIALS[:3]},
                 "write": Out(1),
                 "address": Out(9),
                 "data": Out(32),
@@ -53,7 +53,8 @@ class TableLoader(wiring.Component):
         m = Module()
         word, take = self.items.payload, Signal()
         total = Signal(32, reset_less=True)
-        left, block = Signal(16, reset_less=True), Signal(10, reset_less=True)
+        left, block = Signal(11, reset_less=True), Signal(10, reset_less=True)
+        source = Signal(2)  # of the data: the word, or a special
         place, final = Signal(range(layout.HEADER_WORDS)), Signal()
         wrong = Signal()
         address = Signal(9, reset_less=True)
@@ -61,8 +62,16 @@ class TableLoader(wiring.Component):
             take.eq(self.items.valid & self.items.ready),
             final.eq(left == 1),
             self.address.eq(address),
-            self.data.eq(word),
         ]
+        with m.Switch(source):
+            with m.Case(0):
+                m.d.comb += self.data.eq(word)
+            for number, name in enumerate(layout.SPECIALS[:3], 1):
+                with m.Case(number):
+                    m.d.comb += self.data.eq(getattr(self, name))
+        negative = Signal()
+        with m.If(negative):
+            m.d.comb += self.data[31].eq(~self.learning_rate[31])
         with m.If(take):
             m.d.sync += [total.eq(total + word), left.eq(left - 1)]
         with m.If(self.write):
@@ -115,20 +124,22 @@ class TableLoader(wiring.Component):
                     m.next = "SCALARS"
                     with m.If(~self.use_scalars):
                         m.d.sync += address.eq(layout.K_BASE + layout.K_SPECIAL)
+                        m.d.sync += source.eq(1)
                         m.next = "SPECIALS"
             with m.State("SCALARS"):
                 m.d.comb += [self.items.ready.eq(1), self.write.eq(take)]
                 with m.If(take & final):
+                    m.d.sync += source.eq(1)
                     m.next = "SPECIALS"
             with m.State("SPECIALS"):
                 m.d.comb += self.write.eq(1)
-                with m.Switch(address[:2]):
-                    for number, name in enumerate(layout.SPECIALS[:-1]):
-                        with m.Case(number):
-                            m.d.comb += self.data.eq(getattr(self, name))
-                    with m.Default():
-                        m.d.comb += self.data.eq(getattr(self, layout.SPECIALS[-1]))
-                        m.next = "WAIT"
+                # inverse images, learning rate, momentum, the learning rate again
+                m.d.sync += source.eq(source + 1)
+                with m.If(source == 3):
+                    m.d.sync += [source.eq(2), negative.eq(1)]
+                with m.If(negative):
+                    m.d.sync += [source.eq(0), negative.eq(0)]
+                    m.next = "WAIT"
             with m.State("REPORT"):
                 m.d.comb += self.bad.eq(1)
                 m.next = "STUCK"

@@ -82,7 +82,6 @@ class Walker(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        config = self._config
         now = self.instruction
         k_index = Signal(30, reset_less=True)
         number, outer_left, again = Signal(5), Signal(32, reset_less=True), Signal()
@@ -119,12 +118,12 @@ class Walker(wiring.Component):
         # stage 1: index memory
         m.submodules.indices = indices = Memory(shape=32, depth=32, init=[])
         put, get = indices.write_port(), indices.read_port(domain="comb")
-        value = Signal(32)
+        value = get.data
         m.d.comb += [
             get.addr.eq(Cat(index1, from_origin)),
-            value.eq(get.data & ~(from_origin & ~again).replicate(32)),
             put.addr.eq(Cat(index1, to_origin)),
-            put.data.eq(value + self.data),
+            # the first iteration begins from 0
+            put.data.eq((value & ~(from_origin & ~again).replicate(32)) + self.data),
             put.en.eq(add1 & advance),
             self.read.eq(advance),
         ]
