@@ -5,9 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = [
+    "DividePort",
     "EncodePort",
     "MacPort",
     "ReadPort",
+    "ResultPort",
+    "RunPort",
     "WritePort",
     "bytes_of_lines",
     "item_run",
@@ -104,6 +107,41 @@ class EncodePort(wiring.Signature):
 
     def __init__(self):
         super().__init__({"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32)})
+
+
+class DividePort(wiring.Signature):
+    """The divider, seen from its user; see `arith.Fp32Divide`."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "start": Out(1),
+                "a": Out(32),
+                "b": Out(32),
+                "busy": In(1),
+                "done": In(1),
+                "o": In(32),
+            }
+        )
+
+
+class ResultPort(wiring.Signature):
+    """The entrance of the queue before writer 0 or 1, seen from its user; see `CreditQueue`.
+
+    There is room for an item more than `room` says: it may be looked at a cycle late.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32), "idle": In(1)}
+        )
+
+
+class RunPort(wiring.Signature):
+    """The runs of a writer whose items come through a `ResultPort`."""
+
+    def __init__(self, config):
+        super().__init__({"run": Out(stream.Signature(item_run(config)))})
 
 
 def bytes_of_lines(line):

@@ -4,7 +4,9 @@ from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..arith.fp32_divide import Fp32Divide
 from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
+from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue
 from .loss import Loss
 from .multiply_add import MultiplyAdd
@@ -85,17 +87,20 @@ class VectorUnit(wiring.Component):
         m.submodules.processor = processor = Processor(config)
         m.submodules.mac0 = mac0 = MultiplyAdd()
         m.submodules.mac1 = mac1 = MultiplyAdd()
+        encode_latency = max(unit.ENCODE_LATENCY for unit in (Loss, Update, Processor))
         m.submodules.encode = encode = EncodeQueue(
-            config,
-            latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY, Processor.ENCODE_LATENCY),
-            late=1,
+            config, latency=encode_latency, late=1
         )
+        m.submodules.divide = divide = Fp32Divide()
+        queues = [CreditQueue(shape=32, depth=encode_latency + 5, late=1) for _ in range(2)]
+        m.submodules.result0, m.submodules.result1 = queues
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
         units[processor] = (PROCESS,)
 
         # dispatch: while `free`, every unit is ready for a command
         opcode, words = self.command.payload.opcode, self.command.payload.words
         working = Cat(unit.busy for unit in units).any() | ~encode.idle
+        working |= ~queues[0].idle | ~queues[1].idle
         free, take = Signal(), Signal()
         m.d.comb += [
             take.eq(self.command.valid & self.command.ready),
@@ -130,7 +135,10 @@ class VectorUnit(wiring.Component):
                 with m.If(choice):
                     m.d.comb += port.items.ready.eq(user.items.ready)
         runs = [users(f"write{k}") for k in range(4)]
-        runs, items = ([[(c, getattr(u, n)) for c, u in r] for r in runs] for n in ("run", "items"))
+        items = [[(c, u.items) for c, u in users if hasattr(u, "items")] for users in runs]
+        runs = [[(c, u.run) for c, u in users] for users in runs]
+        for k, queue in enumerate(queues):
+            items[k].append((~chosen[pool], queue.o))
         for k, name, encoded in (
             (2, "element_run", encode.elements),
             (3, "exponent_run", encode.exponents),
@@ -159,6 +167,21 @@ class VectorUnit(wiring.Component):
                 m.d.comb += user.o.eq(mac.o)
                 with m.If(choice if index else C(1, 1)):
                     m.d.comb += [mac.a.eq(user.a), mac.b.eq(user.b), mac.c.eq(user.c)]
+        for k, queue in enumerate(queues):
+            for index, (choice, user) in enumerate(users(f"result{k}")):
+                m.d.comb += [user.room.eq(queue.room), user.idle.eq(queue.idle)]
+                with m.If(choice):
+                    m.d.comb += [queue.reserve.eq(user.reserve), queue.i_valid.eq(user.i_valid)]
+                with m.If(choice if index else C(1, 1)):
+                    m.d.comb += queue.i.eq(user.i)
+        for index, (choice, user) in enumerate(users("divide")):
+            m.d.comb += [
+                user.busy.eq(divide.busy), user.done.eq(divide.done), user.o.eq(divide.o)
+            ]
+            with m.If(choice):
+                m.d.comb += divide.start.eq(user.start)
+            with m.If(choice if index else C(1, 1)):
+                m.d.comb += [divide.a.eq(user.a), divide.b.eq(user.b)]
         entrance = encode.entrance
         for index, (choice, user) in enumerate(users("encode")):
             m.d.comb += user.room.eq(entrance.room)

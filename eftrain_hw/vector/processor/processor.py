@@ -5,18 +5,18 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ...arith.fp32_divide import Fp32Divide
 from ...arith.fp32_sqrt import Fp32Sqrt
 from ...arith.pipeline import delay
 from ...streams.queue import Queue
 from .. import program_format as layout
 from ..commands import PROCESS
-from ..credit_queue import CreditQueue
 from ..ports import (
+    DividePort,
     EncodePort,
     MacPort,
     ReadPort,
-    WritePort,
+    ResultPort,
+    RunPort,
     item_run,
     read_item_bytes,
     write_item_bytes,
@@ -60,7 +60,8 @@ class Processor(wiring.Component):
     inverse_images, learning_rate, momentum : In(32), valid_images : In(16)
         Stable while busy.
     read0, read1, read2 : Out(ReadPort)
-    write0, write1 : Out(WritePort)
+    write0, write1 : Out(RunPort), result0, result1 : Out(ResultPort)
+    divide : Out(DividePort)
     element_run, exponent_run : Out(stream of item_run)
         Where writers 2 and 3 put what leaves the encoder.
     mac0, mac1 : Out(MacPort)
@@ -84,7 +85,9 @@ class Processor(wiring.Component):
                 "read0": Out(ReadPort(config, (4,))),
                 "read1": Out(ReadPort(config, (4,))),
                 "read2": Out(ReadPort(config, reads[2])),
-                **{f"write{k}": Out(WritePort(config, (4,))) for k in range(2)},
+                **{f"write{k}": Out(RunPort(config)) for k in range(2)},
+                **{f"result{k}": Out(ResultPort()) for k in range(2)},
+                "divide": Out(DividePort()),
                 "element_run": Out(stream.Signature(item_run(config))),
                 "exponent_run": Out(stream.Signature(item_run(config))),
                 "mac0": Out(MacPort()),
@@ -162,7 +165,7 @@ class Processor(wiring.Component):
         return m
 
     def _streams(self, m, shared, issue, loader):
-        """The input streams and the queues of the results."""
+        """The input streams and the entrances of the results' queues."""
         config, kinds = self._config, loader.kinds
         elements = layout.KINDS.index("elements")
         packed = not (config.element_bytes == 4)
@@ -194,12 +197,7 @@ class Processor(wiring.Component):
             m.d.comb += [
                 sink.payload.eq(port.payload), sink.valid.eq(port.valid), port.ready.eq(sink.ready)
             ]
-        queues = []
-        for name in ("w0", "w1"):
-            queue = CreditQueue(shape=32, depth=self.ENCODE_LATENCY + 5, late=1)
-            m.submodules[f"{name}_queue"] = queue
-            queues.append(queue)
-        return streams, queues
+        return streams, (self.result0, self.result1)
 
     def _runs(self, m, walker, shared):
         """Hand the walker's runs to their ports."""
@@ -293,7 +291,7 @@ class Processor(wiring.Component):
 
     def _slow(self, m, now, issue, path, probe):
         """Divider, root extractor, random numbers."""
-        m.submodules.divide = divide = Fp32Divide()
+        divide = self.divide
         m.submodules.root = root = Fp32Sqrt()
         m.submodules.hash = hashed = HashUnit()
         is_root = now.operation == layout.OPERATIONS.index("root")
@@ -355,9 +353,3 @@ class Processor(wiring.Component):
             w1.i_valid.eq(path.result_valid & late.to_w1 & (~is_bytes | late.byte_place.all())),
             w1.i.eq(Mux(is_bytes, Cat(packed, byte), value)),
         ]
-        for port, queue in ((self.write0.items, w0), (self.write1.items, w1)):
-            m.d.comb += [
-                port.valid.eq(queue.o.valid),
-                port.payload.eq(queue.o.payload),
-                queue.o.ready.eq(port.ready),
-            ]
