@@ -37,13 +37,13 @@ def pool_item_bytes(config):
 def read_item_bytes(config):
     """(narrow, wide) item bytes of the three readers.
 
-    ====== ======================= ========================== ==================
-    reader update                  pooling                    loss
-    ====== ======================= ========================== ==================
-    0      gradient (4)            elements (beat)            logits (4)
-    1      momentum (4)            indices, backward (beat)   labels (4)
-    2      master weights (4)      exponents (1)
-    ====== ======================= ========================== ==================
+    ====== ================== ======================== ========== =======================
+    reader update             pooling                  loss       processor
+    ====== ================== ======================== ========== =======================
+    0      gradient (4)       elements (beat)          logits (4) A (4)
+    1      momentum (4)       indices, backward (beat) labels (4) B (4)
+    2      master weights (4) exponents (1)                       C, program (4), exp. (1)
+    ====== ================== ======================== ========== =======================
     """
     beat = pool_item_bytes(config)
     indices = beat // config.element_bytes
@@ -53,14 +53,14 @@ def read_item_bytes(config):
 def write_item_bytes(config):
     """(narrow, wide) item bytes of the four writers.
 
-    ====== ======================= ========================== ==================
-    writer update                  pooling                    loss
-    ====== ======================= ========================== ==================
-    0      momentum (4)            elements (beat)            losses (4)
-    1      master weights (4)      indices, forward (beat)
-    2      copy (element)                                     gradient (element)
-    3      exponents of copy (1)   exponents (1)              exponents (1)
-    ====== ======================= ========================== ==================
+    ====== ===================== ======================= ================== =============
+    writer update                pooling                 loss               processor
+    ====== ===================== ======================= ================== =============
+    0      momentum (4)          elements (beat)         losses (4)         W0 (4)
+    1      master weights (4)    indices, forward (beat)                    W1 (4)
+    2      copy (element)                                gradient (element) E (element)
+    3      exponents of copy (1) exponents (1)           exponents (1)      exponents (1)
+    ====== ===================== ======================= ================== =============
     """
     beat, element = pool_item_bytes(config), config.element_bytes
     indices = beat // element

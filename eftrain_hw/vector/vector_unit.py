@@ -27,10 +27,10 @@ def vector_command():
 
 
 class VectorUnit(wiring.Component):
-    """Pooling, loss and update: one command at a time, in the order in which they come.
+    """Pooling, loss, update, vector programs: one command at a time, in the order of arrival.
 
-    The operations share three run readers and four run writers, two multiply-add pipelines and an
-    encoder; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
+    The operations share three run readers and four run writers, two multiply-add pipelines, a
+    divider, an encoder and the queues before writers 0 and 1; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
     when the last item of the present one has been handed over. An unknown opcode is taken and
     ignored.
 

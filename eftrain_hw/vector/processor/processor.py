@@ -5,7 +5,6 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from ...arith.fp32_sqrt import Fp32Sqrt
 from ...arith.pipeline import delay
 from ...streams.queue import Queue
 from .. import program_format as layout
@@ -23,9 +22,9 @@ from ..ports import (
 )
 from .datapath import Datapath, late_struct
 from .fetch_operands import FetchOperands
-from .hash_unit import HashUnit
 from .inputs import InputStream, SharedReader
 from .issue import Issue
+from .slow_units import PackBytes, SlowUnits
 from .structs import PORTS, RUNS
 from .structs import SEGMENT as SEGMENT_LAYOUT
 from .table import TableLoader
@@ -46,8 +45,8 @@ class Processor(wiring.Component):
 
     The multiply-adds and the encoder are the vector unit's.
 
-    Latency and cost: 36 cycles from an element to its result, one a cycle; about 2300 LUT and
-    4 RAMB18.
+    Latency and cost: 36 cycles from an element to its result, one a cycle; see
+    docs/vector-processor.md for LUTs; 4 RAMB18.
     Golden: sim/models/vector_machine.py.
 
     Parameters
@@ -291,32 +290,22 @@ class Processor(wiring.Component):
 
     def _slow(self, m, now, issue, path, probe):
         """Divider, root extractor, random numbers."""
-        divide = self.divide
-        m.submodules.root = root = Fp32Sqrt()
-        m.submodules.hash = hashed = HashUnit()
-        is_root = now.operation == layout.OPERATIONS.index("root")
-        is_random = now.operation == layout.OPERATIONS.index("random")
-        drawn, asked = Signal(32, reset_less=True), Signal()
-        use = issue.issue & is_random
-        fresh = Signal()  # the instruction's first number is to be hashed
+        m.submodules.slow = slow = SlowUnits()
+        wiring.connect(m, slow.divide, wiring.flipped(self.divide))
         m.d.comb += [
-            divide.a.eq(path.probe_a),
-            divide.b.eq(path.probe_b),
-            divide.start.eq(probe & ~is_root),
-            root.a.eq(path.probe_a),
-            root.start.eq(probe & is_root),
-            path.slow.eq(Mux(is_root, root.o, divide.o)),
-            path.random.eq(hashed.o),
-            issue.slow_done.eq(Mux(is_root, root.done, divide.done)),
-            issue.random_ready.eq(hashed.ready & ~asked & ~fresh),
-            hashed.start.eq(asked),
-            hashed.i.eq(issue.current_held[0] + drawn),
+            slow.operation.eq(now.operation),
+            slow.seed.eq(issue.current_held[0]),
+            slow.begin.eq(issue.instruction_take),
+            slow.use.eq(issue.issue),
+            slow.clear.eq(self.command.ready),
+            slow.probe.eq(probe),
+            slow.a.eq(path.probe_a),
+            slow.b.eq(path.probe_b),
+            path.slow.eq(slow.o),
+            path.random.eq(slow.random),
+            issue.slow_done.eq(slow.done),
+            issue.random_ready.eq(slow.random_ready),
         ]
-        m.d.sync += [fresh.eq(issue.instruction_take), asked.eq(use | fresh)]
-        with m.If(use):
-            m.d.sync += drawn.eq(drawn + 1)
-        with m.If(self.command.ready):
-            m.d.sync += drawn.eq(0)
 
     def _results(self, m, loader, issue, operands, path, queues):
         """What leaves: to the encoder, the writers and the registers."""
@@ -340,16 +329,10 @@ class Processor(wiring.Component):
             operands.write_address.eq(late.register),
             operands.write_data.eq(path.result),
         ]
-        # fp32 to a byte, and four of them to a word
-        value, byte, packed = path.result0, Signal(8), Signal(24, reset_less=True)
-        m.d.comb += byte.eq(Cat(value[16:23], C(1, 1)) >> (134 - value[23:31])[:3])
-        with m.If(value[23:31] < 127):
-            m.d.comb += byte.eq(0)
-        with m.Elif(value[23:31] > 134):
-            m.d.comb += byte.eq(255)
-        with m.If(path.result_valid & late.to_w1):
-            m.d.sync += packed.eq(Cat(packed[8:], byte))
+        m.submodules.bytes = pack = PackBytes()
         m.d.comb += [
+            pack.enable.eq(path.result_valid & late.to_w1),
+            pack.value.eq(path.result0),
             w1.i_valid.eq(path.result_valid & late.to_w1 & (~is_bytes | late.byte_place.all())),
-            w1.i.eq(Mux(is_bytes, Cat(packed, byte), value)),
+            w1.i.eq(Mux(is_bytes, pack.o, path.result0)),
         ]

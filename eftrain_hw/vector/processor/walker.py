@@ -4,17 +4,15 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
 
 from .. import program_format as layout
-from ..rom import rom
-from .structs import INSTRUCTION, PORTS, RUNS, SEGMENT, held, run_struct
+from .run_maker import RunMaker
+from .structs import INSTRUCTION, RUNS, SEGMENT, held, run_struct
 
 __all__ = ["Walker"]
 
 # what a segment may need, in the order in which it is done; x steps use the index before
 _STEPS = ("row", "column", "position", *RUNS[:9])
-_WRITES = ("e", "ex", "w0", "w1")
 _HEADER_AT, _START_AT = 9, 15
 _LOAD_STEPS = _START_AT + len(layout.INDICES)
 
@@ -100,7 +98,9 @@ class Walker(wiring.Component):
         # steps of a segment; three stages, which move on unless a run waits
         pending, needed = Signal(len(_STEPS)), Signal(len(_STEPS))
         chosen = Signal(len(_STEPS))
-        advance = ~self.run.valid
+        m.submodules.maker = maker = RunMaker(self._config)
+        wiring.connect(m, wiring.flipped(self.run), maker.run)
+        advance = ~maker.run.valid
         taken = 0
         for k in range(len(_STEPS)):
             m.d.comb += chosen[k].eq(pending[k] & ~taken)
@@ -142,7 +142,18 @@ class Walker(wiring.Component):
                 with m.If(step1[2]):
                     m.d.sync += [position.eq(value), visit2.eq(0)]
 
-        self._runs(m, visit2, step2, index2, vectors, pad, end)
+        m.d.comb += [
+            maker.lines.eq(self.lines),
+            maker.kinds.eq(self.kinds),
+            maker.program_words.eq(self.program_words),
+            maker.instruction.eq(now),
+            maker.visit.eq(visit2),
+            maker.step.eq(step2),
+            maker.index.eq(index2),
+            maker.vectors.eq(vectors),
+            maker.pad.eq(pad),
+            maker.end.eq(end),
+        ]
 
         with m.FSM(name="walk") as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("WAIT"))
@@ -336,62 +347,3 @@ class Walker(wiring.Component):
                 with m.If(wraps[name]):
                     m.d.sync += loops[name].eq(0)
             carry = carry & wraps[name]
-
-    def _runs(self, m, visit2, step2, index2, vectors, pad, end):
-        """Stage 2: make a run of an index."""
-        config, now, kinds = self._config, self.instruction, self.kinds
-        lanes = exact_log2(config.lanes)
-        raw_elements = config.element_bytes == 4
-        a_raw, b_raw = kinds[0:2] == 2, kinds[2:4] == 2
-        w1_bytes = kinds[8:10] == layout.KINDS.index("bytes")
-
-        def choose(name, values):
-            """1 where the step's value is."""
-            result = Signal(name=name)
-            with m.Switch(step2):
-                for number, run in enumerate(RUNS):
-                    value = values.get(run, 0)
-                    if not isinstance(value, int) or value:
-                        with m.Case(number):
-                            m.d.comb += result.eq(value)
-            return result
-
-        words = choose("words", {  # 4 bytes an element
-            "a": raw_elements | a_raw, "b": b_raw | (raw_elements & (kinds[2:4] == 1)), "c": 1,
-            "e": int(raw_elements), "w0": 1, "w1": ~w1_bytes,
-        })  # fmt: skip
-        single = choose("single", {"ax": 1, "bx": 1, "ex": 1})
-        quarter = choose("quarter", {
-            "a": C(not raw_elements, 1) & ~a_raw,
-            "b": ~b_raw & (C(not raw_elements, 1) | (kinds[2:4] == 3)), "w1": w1_bytes,
-        })  # fmt: skip
-        written = choose("written", dict.fromkeys(_WRITES, 1))
-        padded = choose("padded", dict.fromkeys(("a", "ax", "b", "bx"), 1))
-        program = choose("of_program", {"program": 1, "scalars": 1})
-        base = Signal(self.lines[0].shape())
-        m.d.comb += base.eq(self.lines[step2])
-        offset = Mux(words, index2 << lanes + 2, Mux(single, index2, index2 << lanes))
-        count = Signal(6)
-        m.d.comb += count.eq(Mux(written & now.emit, 1, vectors))
-        items = Mux(quarter, count << lanes - 2, Mux(single, count, count << lanes))
-        port = Cat(choose(f"to_{name}", dict.fromkeys(runs, 1)) for name, runs in PORTS.items())
-        kind = rom(m, "kind", step2, [
-            {"bx": 1, "c": 2, "program": 3, "scalars": 3}.get(run, 0) for run in RUNS
-        ])  # fmt: skip
-
-        payload = Signal(self.run.payload.shape(), reset_less=True)
-        m.d.comb += self.run.payload.eq(payload)
-        with m.If(self.run.ready):
-            m.d.sync += self.run.valid.eq(0)
-        with m.If(~self.run.valid & visit2):
-            m.d.sync += [
-                self.run.valid.eq((~padded | ~pad) & (~written | ~now.emit | end)),
-                payload.address.eq((base << 6) + offset),
-                payload.items.eq(items),
-                payload.port.eq(port),
-                payload.kind.eq(kind),
-            ]
-            with m.If(program):
-                m.d.sync += payload.items.eq(
-                    Mux(step2[0] ^ (RUNS.index("program") & 1), layout.SCALARS, self.program_words)
-                )
