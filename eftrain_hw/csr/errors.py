@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from ..sequencer.errors import PROGRAM_ERRORS
 
-__all__ = ["ERRORS", "WATCHDOG", "ErrorCode", "describe"]
+__all__ = ["BAD_VECTOR_PROGRAM", "ERRORS", "WATCHDOG", "ErrorCode", "describe"]
 
 WATCHDOG = 8
+BAD_VECTOR_PROGRAM = 0x20
 
 
 class ErrorCode(NamedTuple):
@@ -28,6 +29,8 @@ ERRORS = (
     ErrorCode(7, "write_window", "a write outside the address window; it was not issued", True),
     ErrorCode(WATCHDOG, "watchdog", "nothing moved for as many cycles as the watchdog allows"),
     *(ErrorCode(code, name, meaning) for name, (code, meaning) in PROGRAM_ERRORS.items()),
+    ErrorCode(BAD_VECTOR_PROGRAM, "bad_vector_program", "what a PROCESS command points at is not a"
+              " vector program: its magic number, version, length, instructions or checksum"),
 )
 _BY_CODE = {error.code: error for error in ERRORS}
 

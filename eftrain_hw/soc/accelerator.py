@@ -6,6 +6,7 @@ from amaranth.hdl import (
     ClockSignal,
     DomainRenamer,
     Module,
+    Mux,
     ResetInserter,
     ResetSignal,
     Signal,
@@ -19,6 +20,7 @@ from ..buffers.slots import SlotController
 from ..buffers.weight_reuse import WeightReuseBuffer
 from ..config import AcceleratorConfig
 from ..csr.csr_block import Csr
+from ..csr.errors import BAD_VECTOR_PROGRAM
 from ..csr.registers import ADDRESS_BITS
 from ..csr.step_log import StepLog
 from ..dma.axi import Axi, AxiLite, connect_channels
@@ -204,7 +206,7 @@ class Accelerator(wiring.Component):
         ]
         if self._gated_clocks:
             self._connect_clocks(m, core, parts, dispatch, supervisor.core_reset)
-        self._connect_control(m, csr, supervisor, sequencer, reader, writer)
+        self._connect_control(m, csr, supervisor, sequencer, vector, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
             supervisor.nonfinite.eq(drain.nonfinite),
@@ -348,7 +350,7 @@ class Accelerator(wiring.Component):
             writers.append(writer)
         return readers, writers
 
-    def _connect_control(self, m, csr, supervisor, sequencer, reader, writer):
+    def _connect_control(self, m, csr, supervisor, sequencer, vector, reader, writer):
         connect(m, flipped(self.axil), csr.axil)
         status = "idle busy done error nonfinite resetting".split()
         m.d.comb += [
@@ -359,8 +361,10 @@ class Accelerator(wiring.Component):
             supervisor.irq_error_clear.eq(csr.irq_status_error_clear),
             supervisor.watchdog.eq(csr.watchdog),
             supervisor.program_done.eq(sequencer.done),
-            supervisor.program_error.eq(sequencer.error),
-            supervisor.program_error_code.eq(sequencer.error_code),
+            supervisor.program_error.eq(sequencer.error | vector.bad_program),
+            supervisor.program_error_code.eq(
+                Mux(vector.bad_program, BAD_VECTOR_PROGRAM, sequencer.error_code)
+            ),
             supervisor.tag.eq(sequencer.descriptor_tag),
             supervisor.index.eq(sequencer.descriptor_index),
             sequencer.start.eq(supervisor.program_start),

@@ -2,7 +2,15 @@
 
 from ..streams.command import CommandLayout, Field
 
-__all__ = ["DRAIN", "LINE_BYTES", "LOSS", "POOL_BACKWARD", "POOL_FORWARD", "UPDATE"]
+__all__ = [
+    "DRAIN",
+    "LINE_BYTES",
+    "LOSS",
+    "POOL_BACKWARD",
+    "POOL_FORWARD",
+    "PROCESS",
+    "UPDATE",
+]
 
 LINE_BYTES = 64
 
@@ -109,5 +117,26 @@ UPDATE = CommandLayout(
         Field("result", 32, "line of the compute copy's elements", line=True),
         Field("result_exponents", 32, "line of the compute copy's exponents", line=True),
         Field("vectors", 32, "vectors of `lanes` parameters"),
+    ],
+)
+
+PROCESS = CommandLayout(
+    "process",
+    8,
+    [
+        Field("use_scalars", 1, "read the 16 scalars at `scalars`", flag=True),
+        Field("program", 32, "line of the vector program", line=True),
+        Field("program_words", 16, "words of the program"),
+        Field("scalars", 32, "line of 16 fp32 words", line=True),
+        Field("a", 32, "line of stream A", line=True),
+        Field("a_exponents", 32, "line of its exponents", line=True),
+        Field("b", 32, "line of stream B", line=True),
+        Field("b_exponents", 32, "line of its exponents", line=True),
+        Field("c", 32, "line of stream C", line=True),
+        Field("e", 32, "line of the encoded result", line=True),
+        Field("e_exponents", 32, "line of its exponents", line=True),
+        Field("w0", 32, "line of the raw results", line=True),
+        Field("w1", 32, "line of the second results", line=True),
+        Field("count", 32, "iterations of the outer loop"),
     ],
 )

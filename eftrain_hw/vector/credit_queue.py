@@ -27,6 +27,8 @@ class CreditQueue(wiring.Component):
         Of an item.
     depth : int
         Places; at least the latency from `reserve` to `o` plus 3, so that `room` never gaps.
+    late : int
+        Cycles by which the user looks at `room` later than it could; each takes a place.
 
     Members
     -------
@@ -39,12 +41,12 @@ class CreditQueue(wiring.Component):
         Nothing is reserved, under way or stored.
     """
 
-    def __init__(self, *, shape, depth):
+    def __init__(self, *, shape, depth, late=0):
         if not isinstance(depth, int) or isinstance(depth, bool):
             raise TypeError(f"CreditQueue depth must be an int, not {depth!r}")
         if depth < 4:
             raise ValueError(f"CreditQueue depth must be at least 4, not {depth!r}")
-        self._shape = shape
+        self._shape, self._late = shape, late
         self._depth = 1 << (depth - 1).bit_length()
         super().__init__(
             {
@@ -73,7 +75,7 @@ class CreditQueue(wiring.Component):
         m.d.sync += [
             taken.eq(Mux(leave, taken - ~self.reserve, taken + self.reserve)),
             # `reserve` of this very cycle is not in `taken` yet
-            self.room.eq(taken < self._depth - 1),
+            self.room.eq(taken < self._depth - 1 - self._late),
         ]
         m.d.comb += self.idle.eq(taken == 0)
 

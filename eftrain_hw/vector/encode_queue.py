@@ -24,6 +24,8 @@ class EncodeQueue(wiring.Component):
     config : AcceleratorConfig
     latency : int
         Cycles from `reserve` to `i_valid`.
+    late : int
+        As in `CreditQueue`.
 
     Members
     -------
@@ -34,9 +36,9 @@ class EncodeQueue(wiring.Component):
     idle : Out(1)
     """
 
-    def __init__(self, config, *, latency):
+    def __init__(self, config, *, latency, late=0):
         self._config = config
-        self._latency = latency
+        self._latency, self._late = latency, late
         super().__init__(
             {
                 "entrance": In(EncodePort()),
@@ -50,11 +52,13 @@ class EncodeQueue(wiring.Component):
         m = Module()
         entrance = self.entrance
         lanes = self._config.lanes
-        depth, encode = self._latency + 4, None
+        depth, encode = self._latency + self._late + 4, None
         if self._config.has_exponents:
             m.submodules.encode = encode = VectorQuantise(lanes=lanes, parallel=1)
             depth += lanes + encode.latency
-        m.submodules.queue = queue = CreditQueue(shape=8 * self._config.element_bytes, depth=depth)
+        m.submodules.queue = queue = CreditQueue(
+            shape=8 * self._config.element_bytes, depth=depth, late=self._late
+        )
         wiring.connect(m, wiring.flipped(self.elements), queue.o)
         if encode is None:
             m.d.comb += [
@@ -66,7 +70,9 @@ class EncodeQueue(wiring.Component):
             ]
             return m
 
-        m.submodules.exponent_queue = exponents = CreditQueue(shape=8, depth=depth // lanes + 4)
+        m.submodules.exponent_queue = exponents = CreditQueue(
+            shape=8, depth=depth // lanes + 4 + self._late, late=self._late
+        )
         wiring.connect(m, wiring.flipped(self.exponents), exponents.o)
         place = Signal(range(lanes))
         with m.If(entrance.reserve):

@@ -6,16 +6,17 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from .commands import LOSS
-from .credit_queue import CreditQueue
 from .loss_datapath import LossDatapath
 from .loss_load import LossLoad
 from .loss_program import PROGRAM
 from .loss_walk import GROUP, LossWalk
 from .ports import (
+    DividePort,
     EncodePort,
     MacPort,
     ReadPort,
-    WritePort,
+    ResultPort,
+    RunPort,
     bytes_of_lines,
     item_run,
     offer,
@@ -53,10 +54,11 @@ class Loss(wiring.Component):
         Stable while busy.
     read0, read1 : Out(ReadPort)
         Logits, labels.
-    write0 : Out(WritePort)
+    write0 : Out(RunPort), result0 : Out(ResultPort)
         Losses of the images, then the batch's.
     element_run, exponent_run : Out(stream of item_run)
         Where writers 2 and 3 put what leaves the encoder.
+    divide : Out(DividePort)
     mac0, mac1 : Out(MacPort)
     encode : Out(EncodePort)
     busy : Out(1)
@@ -74,7 +76,9 @@ class Loss(wiring.Component):
                 "valid_images": In(16),
                 "read0": Out(ReadPort(config, (4,))),
                 "read1": Out(ReadPort(config, (4,))),
-                "write0": Out(WritePort(config, (4,))),
+                "write0": Out(RunPort(config)),
+                "result0": Out(ResultPort()),
+                "divide": Out(DividePort()),
                 "element_run": Out(stream.Signature(item_run(config))),
                 "exponent_run": Out(stream.Signature(item_run(config))),
                 "mac0": Out(MacPort()),
@@ -91,7 +95,7 @@ class Loss(wiring.Component):
         m.submodules.load = load = LossLoad(words=words)
         m.submodules.data = path = LossDatapath(words=words)
         m.submodules.walk = walk = LossWalk(words=words, latency=path.LATENCY)
-        m.submodules.losses = losses = CreditQueue(shape=32, depth=32)
+        losses = self.result0
 
         c = Signal(LOSS.struct, reset_less=True)
         vectors = Signal(24)  # images * blocks
@@ -213,9 +217,12 @@ class Loss(wiring.Component):
             m.d.comb += [port.a.eq(inner.a), port.b.eq(inner.b), port.c.eq(inner.c)]
             m.d.comb += inner.o.eq(port.o)
         m.d.comb += [
-            self.write0.items.valid.eq(losses.o.valid),
-            self.write0.items.payload.eq(losses.o.payload),
-            losses.o.ready.eq(self.write0.items.ready),
+            self.divide.start.eq(path.divider.start),
+            self.divide.a.eq(path.divider.a),
+            self.divide.b.eq(path.divider.b),
+            path.divider.busy.eq(self.divide.busy),
+            path.divider.done.eq(self.divide.done),
+            path.divider.o.eq(self.divide.o),
         ]
         return m
 

@@ -6,12 +6,11 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from ..arith import greater
-from ..arith.fp32_divide import Fp32Divide
 from ..arith.pipeline import delay
 from .loss_program import PROGRAM, bits
 from .loss_walk import GROUP
 from .multiply_add import MultiplyAdd
-from .ports import MacPort
+from .ports import DividePort, MacPort
 from .rom import rom
 
 __all__ = ["LossDatapath"]
@@ -58,6 +57,7 @@ class LossDatapath(wiring.Component):
     divide : In(1)
         Start the reciprocals of all sums of the group; `dividing : Out(1)` until they are there.
     inverse_images : In(32)
+    divider : Out(DividePort)
     mac0, mac1 : Out(MacPort)
     loss_valid, gradient_valid : Out(1), result : Out(32)
     """
@@ -93,6 +93,7 @@ class LossDatapath(wiring.Component):
                 "divide": In(1),
                 "dividing": Out(1),
                 "inverse_images": In(32),
+                "divider": Out(DividePort()),
                 "mac0": Out(MacPort()),
                 "mac1": Out(MacPort()),
                 "loss_valid": Out(1),
@@ -203,7 +204,7 @@ class LossDatapath(wiring.Component):
 
     def _divide(self, m, read, write):
         """Replace every sum of the group by its reciprocal."""
-        m.submodules.divider = divider = Fp32Divide()
+        divider = self.divider
         image = Signal(range(GROUP))
         m.d.comb += [
             divider.a.eq(_ONE),

@@ -5,9 +5,12 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = [
+    "DividePort",
     "EncodePort",
     "MacPort",
     "ReadPort",
+    "ResultPort",
+    "RunPort",
     "WritePort",
     "bytes_of_lines",
     "item_run",
@@ -34,13 +37,13 @@ def pool_item_bytes(config):
 def read_item_bytes(config):
     """(narrow, wide) item bytes of the three readers.
 
-    ====== ======================= ========================== ==================
-    reader update                  pooling                    loss
-    ====== ======================= ========================== ==================
-    0      gradient (4)            elements (beat)            logits (4)
-    1      momentum (4)            indices, backward (beat)   labels (4)
-    2      master weights (4)      exponents (1)
-    ====== ======================= ========================== ==================
+    ====== ================== ======================== ========== =======================
+    reader update             pooling                  loss       processor
+    ====== ================== ======================== ========== =======================
+    0      gradient (4)       elements (beat)          logits (4) A (4)
+    1      momentum (4)       indices, backward (beat) labels (4) B (4)
+    2      master weights (4) exponents (1)                       C, program (4), exp. (1)
+    ====== ================== ======================== ========== =======================
     """
     beat = pool_item_bytes(config)
     indices = beat // config.element_bytes
@@ -50,14 +53,14 @@ def read_item_bytes(config):
 def write_item_bytes(config):
     """(narrow, wide) item bytes of the four writers.
 
-    ====== ======================= ========================== ==================
-    writer update                  pooling                    loss
-    ====== ======================= ========================== ==================
-    0      momentum (4)            elements (beat)            losses (4)
-    1      master weights (4)      indices, forward (beat)
-    2      copy (element)                                     gradient (element)
-    3      exponents of copy (1)   exponents (1)              exponents (1)
-    ====== ======================= ========================== ==================
+    ====== ===================== ======================= ================== =============
+    writer update                pooling                 loss               processor
+    ====== ===================== ======================= ================== =============
+    0      momentum (4)          elements (beat)         losses (4)         W0 (4)
+    1      master weights (4)    indices, forward (beat)                    W1 (4)
+    2      copy (element)                                gradient (element) E (element)
+    3      exponents of copy (1) exponents (1)           exponents (1)      exponents (1)
+    ====== ===================== ======================= ================== =============
     """
     beat, element = pool_item_bytes(config), config.element_bytes
     indices = beat // element
@@ -104,6 +107,41 @@ class EncodePort(wiring.Signature):
 
     def __init__(self):
         super().__init__({"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32)})
+
+
+class DividePort(wiring.Signature):
+    """The divider, seen from its user; see `arith.Fp32Divide`."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "start": Out(1),
+                "a": Out(32),
+                "b": Out(32),
+                "busy": In(1),
+                "done": In(1),
+                "o": In(32),
+            }
+        )
+
+
+class ResultPort(wiring.Signature):
+    """The entrance of the queue before writer 0 or 1, seen from its user; see `CreditQueue`.
+
+    There is room for an item more than `room` says: it may be looked at a cycle late.
+    """
+
+    def __init__(self):
+        super().__init__(
+            {"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32), "idle": In(1)}
+        )
+
+
+class RunPort(wiring.Signature):
+    """The runs of a writer whose items come through a `ResultPort`."""
+
+    def __init__(self, config):
+        super().__init__({"run": Out(stream.Signature(item_run(config)))})
 
 
 def bytes_of_lines(line):

@@ -7,13 +7,13 @@ from amaranth.utils import exact_log2
 
 from ..arith.pipeline import delay
 from .commands import UPDATE
-from .credit_queue import CreditQueue
 from .multiply_add import MultiplyAdd
 from .ports import (
     EncodePort,
     MacPort,
     ReadPort,
-    WritePort,
+    ResultPort,
+    RunPort,
     bytes_of_lines,
     item_run,
     offer,
@@ -44,7 +44,7 @@ class Update(wiring.Component):
     learning_rate, momentum : In(32)
         Raw binary32; stable while busy.
     read0, read1, read2 : Out(ReadPort)
-    write0, write1 : Out(WritePort)
+    write0, write1 : Out(RunPort), result0, result1 : Out(ResultPort)
     element_run, exponent_run : Out(stream of item_run)
         Where writers 2 and 3 put what leaves the encoder.
     mac0, mac1 : Out(MacPort)
@@ -66,7 +66,8 @@ class Update(wiring.Component):
                 "learning_rate": In(32),
                 "momentum": In(32),
                 **{f"read{k}": Out(ReadPort(config, (4,))) for k in range(3)},
-                **{f"write{k}": Out(WritePort(config, (4,))) for k in range(2)},
+                **{f"write{k}": Out(RunPort(config)) for k in range(2)},
+                **{f"result{k}": Out(ResultPort()) for k in range(2)},
                 "element_run": Out(stream.Signature(item_run(config))),
                 "exponent_run": Out(stream.Signature(item_run(config))),
                 "mac0": Out(MacPort()),
@@ -79,8 +80,7 @@ class Update(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         latency, lanes = MultiplyAdd.LATENCY, self._config.lanes
-        m.submodules.velocity = velocity = CreditQueue(shape=32, depth=latency + 4)
-        m.submodules.master = master = CreditQueue(shape=32, depth=2 * latency + 4)
+        velocity, master = self.result0, self.result1
 
         # command
         c = Signal(UPDATE.struct, reset_less=True)
@@ -142,12 +142,6 @@ class Update(wiring.Component):
             self.encode.i_valid.eq(valid[2 * latency] & c.copy),
             self.encode.i.eq(self.mac1.o),
         ]
-        for write, queue in ((self.write0, velocity), (self.write1, master)):
-            m.d.comb += [
-                write.items.valid.eq(queue.o.valid),
-                write.items.payload.eq(queue.o.payload),
-                queue.o.ready.eq(write.items.ready),
-            ]
         return m
 
     def _announce(self, m, c, take):

@@ -4,17 +4,20 @@ from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from ..arith.fp32_divide import Fp32Divide
+from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
+from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue
 from .loss import Loss
 from .multiply_add import MultiplyAdd
 from .pool import Pool
 from .ports import ReadPort, WritePort, read_item_bytes, write_item_bytes
+from .processor.processor import Processor
 from .update import Update
 
 __all__ = ["VectorUnit", "vector_command"]
 
-COMMANDS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE)
+COMMANDS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE, PROCESS)
 
 
 def vector_command():
@@ -24,10 +27,10 @@ def vector_command():
 
 
 class VectorUnit(wiring.Component):
-    """Pooling, loss and update: one command at a time, in the order in which they come.
+    """Pooling, loss, update, vector programs: one command at a time, in the order of arrival.
 
-    The operations share three run readers and four run writers, two multiply-add pipelines and an
-    encoder; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
+    The operations share three run readers and four run writers, two multiply-add pipelines, a
+    divider, an encoder and the queues before writers 0 and 1; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
     when the last item of the present one has been handed over. An unknown opcode is taken and
     ignored.
 
@@ -50,6 +53,8 @@ class VectorUnit(wiring.Component):
     busy : Out(1)
         From the cycle in which a command is taken until a cycle after its last item has been handed
         over; and in the first cycle after a reset.
+    bad_program : Out(1)
+        Pulse: a PROCESS command's program is no vector program. Busy until a reset.
     """
 
     def __init__(self, config):
@@ -65,6 +70,7 @@ class VectorUnit(wiring.Component):
                 **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
                 **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
                 "busy": Out(1),
+                "bad_program": Out(1),
             }
         )
 
@@ -78,16 +84,23 @@ class VectorUnit(wiring.Component):
         m.submodules.pool = pool = Pool(config)
         m.submodules.loss = loss = Loss(config)
         m.submodules.update = update = Update(config)
+        m.submodules.processor = processor = Processor(config)
         m.submodules.mac0 = mac0 = MultiplyAdd()
         m.submodules.mac1 = mac1 = MultiplyAdd()
+        encode_latency = max(unit.ENCODE_LATENCY for unit in (Loss, Update, Processor))
         m.submodules.encode = encode = EncodeQueue(
-            config, latency=max(Loss.ENCODE_LATENCY, Update.ENCODE_LATENCY)
+            config, latency=encode_latency, late=1
         )
+        m.submodules.divide = divide = Fp32Divide()
+        queues = [CreditQueue(shape=32, depth=encode_latency + 5, late=1) for _ in range(2)]
+        m.submodules.result0, m.submodules.result1 = queues
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
+        units[processor] = (PROCESS,)
 
         # dispatch: while `free`, every unit is ready for a command
         opcode, words = self.command.payload.opcode, self.command.payload.words
         working = Cat(unit.busy for unit in units).any() | ~encode.idle
+        working |= ~queues[0].idle | ~queues[1].idle
         free, take = Signal(), Signal()
         m.d.comb += [
             take.eq(self.command.valid & self.command.ready),
@@ -122,7 +135,10 @@ class VectorUnit(wiring.Component):
                 with m.If(choice):
                     m.d.comb += port.items.ready.eq(user.items.ready)
         runs = [users(f"write{k}") for k in range(4)]
-        runs, items = ([[(c, getattr(u, n)) for c, u in r] for r in runs] for n in ("run", "items"))
+        items = [[(c, u.items) for c, u in users if hasattr(u, "items")] for users in runs]
+        runs = [[(c, u.run) for c, u in users] for users in runs]
+        for k, queue in enumerate(queues):
+            items[k].append((~chosen[pool], queue.o))
         for k, name, encoded in (
             (2, "element_run", encode.elements),
             (3, "exponent_run", encode.exponents),
@@ -140,12 +156,32 @@ class VectorUnit(wiring.Component):
             update.momentum.eq(self.momentum),
             loss.inverse_images.eq(self.inverse_images),
             loss.valid_images.eq(self.valid_images),
+            processor.learning_rate.eq(self.learning_rate),
+            processor.momentum.eq(self.momentum),
+            processor.inverse_images.eq(self.inverse_images),
+            processor.valid_images.eq(self.valid_images),
+            self.bad_program.eq(processor.bad),
         ]
         for name, mac in (("mac0", mac0), ("mac1", mac1)):
             for index, (choice, user) in enumerate(users(name)):
                 m.d.comb += user.o.eq(mac.o)
                 with m.If(choice if index else C(1, 1)):
                     m.d.comb += [mac.a.eq(user.a), mac.b.eq(user.b), mac.c.eq(user.c)]
+        for k, queue in enumerate(queues):
+            for index, (choice, user) in enumerate(users(f"result{k}")):
+                m.d.comb += [user.room.eq(queue.room), user.idle.eq(queue.idle)]
+                with m.If(choice):
+                    m.d.comb += [queue.reserve.eq(user.reserve), queue.i_valid.eq(user.i_valid)]
+                with m.If(choice if index else C(1, 1)):
+                    m.d.comb += queue.i.eq(user.i)
+        for index, (choice, user) in enumerate(users("divide")):
+            m.d.comb += [
+                user.busy.eq(divide.busy), user.done.eq(divide.done), user.o.eq(divide.o)
+            ]
+            with m.If(choice):
+                m.d.comb += divide.start.eq(user.start)
+            with m.If(choice if index else C(1, 1)):
+                m.d.comb += [divide.a.eq(user.a), divide.b.eq(user.b)]
         entrance = encode.entrance
         for index, (choice, user) in enumerate(users("encode")):
             m.d.comb += user.room.eq(entrance.room)

@@ -15,7 +15,17 @@ from eftrain_hw.golden import cross_entropy, maxpool_backward, maxpool_forward, 
 from eftrain_hw.golden.arithmetic import fadd
 from eftrain_hw.sequencer.interpreter import issued_commands
 from eftrain_hw.streams.command import NOP
-from eftrain_hw.vector.commands import DRAIN, LINE_BYTES, LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from eftrain_hw.vector.commands import (
+    DRAIN,
+    LINE_BYTES,
+    LOSS,
+    POOL_BACKWARD,
+    POOL_FORWARD,
+    PROCESS,
+    UPDATE,
+)
+
+from .vector_machine import VectorMachine
 
 __all__ = ["Machine"]
 
@@ -66,6 +76,7 @@ class Machine:
         self.serial_exponents = {k: np.zeros((2, n, lanes), np.uint8) for k, n in sizes.items()}
         self.bias = np.zeros((2, config.bias_depth), np.float32)
         self.sums = np.zeros((2, config.rows, config.accumulator_depth), np.float32)
+        self.processor = VectorMachine(config, memory)
         self.slots = {name: _Slots() for name in ("moving", "stationary", "accumulator")}
 
     def run(self, words, **parameters):
@@ -79,6 +90,7 @@ class Machine:
             POOL_BACKWARD.opcode: self.pool_backward,
             LOSS.opcode: self.loss,
             UPDATE.opcode: self.update,
+            PROCESS.opcode: self.process,
         }
         for issued in issued_commands(words):
             self.starts(issued)
@@ -392,3 +404,9 @@ class Machine:
         self.store(c["master"], 0, w)
         if c["copy"]:
             self._store_blocked(c["result"], c["result_exponents"], copy)
+
+    def process(self, c):
+        self.processor.reads, self.processor.writes = self.reads, self.writes
+        valid = self.parameters["valid_images"]
+        inverse = np.float32(1) / np.float32(valid)
+        self.processor.run(**c, **self.parameters, inverse_images=inverse)

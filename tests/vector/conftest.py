@@ -273,3 +273,11 @@ def make_unit():
 @pytest.fixture
 def make_bench():
     return Bench
+
+
+@pytest.fixture
+def run_program():
+    """Run a vector program on a vector unit and on the NumPy machine."""
+    from .program_bench import run_program
+
+    return lambda *arguments, **options: run_program(Unit, *arguments, **options)

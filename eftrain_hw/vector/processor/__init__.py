@@ -1,0 +1,1 @@
+"""The vector processor: runs vector programs, see docs/vector-processor.md."""
