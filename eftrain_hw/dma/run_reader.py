@@ -34,8 +34,8 @@ class RunReader(wiring.Component):
 
     Latency and cost: 3 cycles from run to request, 3 from beat to item; an item a cycle (items
     wider than the bus: a beat a cycle), also across runs, as long as beats are there. About 360
-    LUTs (108 of them RAM) with items of 4 bytes, 16-byte beats and depth 32; depth 64 takes 90
-    more, depth 128 2 RAMB36 instead of the RAM.
+    LUTs (108 of them RAM) with items of 4 bytes, 16-byte beats and depth 32; depth 64 takes
+    90 more, depth 128 2 RAMB36 instead of the RAM.
 
     Parameters
     ----------
