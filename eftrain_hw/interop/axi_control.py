@@ -70,8 +70,8 @@ class AxiToLite(wiring.Component):
     data are taken in the order of the addresses, after their address (AXI3: a write interleaving
     depth of 1, so `wid` says nothing new).
 
-    Latency and cost: 4 cycles from an address to the first beat on `axil`'s other side, and 2 from
-    its answer; about 140 LUTs.
+    Latency and cost: 1 cycle from an address (a write: from its data) to `axil`, 1 from the answer
+    there to the answer here; about 150 LUTs for 12-bit IDs.
 
     Parameters
     ----------

@@ -237,6 +237,34 @@ def test_no_answer_is_offered_after_reset():
     simulator.run()
 
 
+def test_latency():
+    """A cycle on the way there, and one on the way back, in both directions."""
+    dut = AxiToLite(AxiControl(id_bits=12), address_bits=BITS, aperture=APERTURE)
+    axi, axil = dut.axi, dut.axil
+
+    async def check(ctx):
+        for name in ("araddr", "awaddr"):
+            ctx.set(getattr(axi, name), BASE + 8)
+        for name in ("arsize", "awsize"):
+            ctx.set(getattr(axi, name), 2)
+        for name in ("arvalid", "awvalid", "wvalid"):
+            ctx.set(getattr(axi, name), 1)
+        await ctx.tick()
+        assert ctx.get(axil.arvalid) and ctx.get(axil.araddr) == 8 and ctx.get(axi.wready)
+        ctx.set(axil.arready, 1)
+        await ctx.tick()
+        assert ctx.get(axil.awvalid) and ctx.get(axil.wvalid) and ctx.get(axil.rready)
+        for name in ("rvalid", "bvalid", "awready", "wready"):
+            ctx.set(getattr(axil, name), 1)
+        await ctx.tick()
+        assert ctx.get(axi.rvalid) and ctx.get(axi.bvalid)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(check)
+    simulator.run()
+
+
 @pytest.mark.parametrize("aperture", [12, 33])
 def test_refuses_an_aperture(aperture):
     with pytest.raises(ValueError, match=f"aperture must be 13 to 32, not {aperture}"):
