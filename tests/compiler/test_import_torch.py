@@ -124,6 +124,26 @@ def test_frozen_parameters_stay_frozen():
     assert from_torch(module, (1, 4, 4)).network.trained() == ("0.bias", "2.weight", "2.bias")
 
 
+def test_names_of_modules_stay():
+    """Also where a function's name is the same, and a module without weights is called twice."""
+
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.relu, self.act = torch.nn.Conv2d(2, 2, 1), torch.nn.ReLU()
+            self._add = torch.nn.Linear(8, 2)
+
+        def forward(self, x):
+            y = self.act(self.relu(F.relu(x)))
+            return self._add(torch.flatten(self.act(y + x), 1))
+
+    network = from_torch(Module(), (2, 2, 2)).network
+    assert list(network.parameters()) == ["relu.weight", "relu.bias", "_add.weight", "_add.bias"]
+    assert [n.name for n in network.nodes] == [
+        "relu_", "relu", "act", "add", "act_", "flatten", "_add"
+    ]  # fmt: skip
+
+
 def function(body):
     class Module(torch.nn.Module):
         def __init__(self):

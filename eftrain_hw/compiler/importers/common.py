@@ -50,23 +50,26 @@ class Imported:
 class Values:
     """A graph under construction, and what the nodes of the source have given so far."""
 
-    def __init__(self, input_shape):
+    def __init__(self, input_shape, reserved=()):
         self.graph = nn.Graph(input_shape)
         self.of = {}
         self.state = {}
-        self._names = set()
+        self._names = set(reserved)
 
     def unique(self, text):
-        """A name for a layer that no other has."""
-        name = re.sub(r"\.+", ".", re.sub(r"[^\w.]", "_", text)).strip("._") or "n"
+        """A name for a layer that no other has; nor a reserved one."""
+        name = re.sub(r"\.+", ".", re.sub(r"[^\w.]", "_", text)).strip(".") or "n"
         while name in self._names or name == "input":
             name += "_"
         self._names.add(name)
         return name
 
-    def apply(self, source, layer, *inputs, name=None):
-        """Add a layer; an error of its shapes names the node of the source."""
-        name = self.unique(name or source)
+    def apply(self, source, layer, *inputs):
+        """Add a layer under a name like that of its source; returns (value, name)."""
+        return self.apply_as(self.unique(source), source, layer, *inputs)
+
+    def apply_as(self, name, source, layer, *inputs):
+        """Add a layer under a name; an error of its shapes names the node of the source."""
         try:
             return self.graph(layer, *inputs, name=name), name
         except ValueError as error:

@@ -102,7 +102,7 @@ class _Walk:
     def __init__(self, module, input_shape):
         self.module = module
         self.modules = dict(module.named_modules())
-        self.values = Values(input_shape)
+        self.values = Values(input_shape, reserved=self.modules)
         self.called, self.result = set(), None
 
     def network(self):
@@ -137,7 +137,8 @@ class _Walk:
         module, kind = self.modules[node.target], type(self.modules[node.target]).__name__
         if kind not in MODULES:
             raise unsupported(node.target, kind, list(MODULES + FUNCTIONS))
-        if node.target in self.called and dict(module.named_parameters()):
+        first = node.target not in self.called
+        if not first and dict(module.named_parameters()):
             raise ImportRefused(f"node {node.target!r} ({kind}) must not be called twice")
         self.called.add(node.target)
         (value,) = self.inputs(node, node.args[:1])
@@ -146,11 +147,10 @@ class _Walk:
             size = (size, size) if isinstance(size, int) else size
             return mean_over(self.values, node.target, value, size)[0]
         layer = self.layer(node, module, kind, value)
-        result, name = self.values.apply(node.target, layer, value)
+        name = node.target if first else self.values.unique(node.target)
+        result, name = self.values.apply_as(name, node.target, layer, value)
         arrays = {**dict(module.named_parameters()), **dict(module.named_buffers())}
         arrays.pop("num_batches_tracked", None)
-        if name != node.target and arrays:
-            raise ImportRefused(f"node {node.target!r}: its name must be letters, digits and dots")
         self.values.keep(
             name, **{own: tensor.detach().cpu().numpy() for own, tensor in arrays.items()}
         )
