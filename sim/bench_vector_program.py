@@ -135,7 +135,7 @@ async def written_programs_equal_the_numpy_machine(dut):
             got, cycles = await bench.run(memory, fields, rng, stall)
             machine.memory = memory.copy()
             machine.run(**INPUTS, valid_images=2, **fields)
-            dut._log.info("%s: %s cycles with stall %s", name, cycles, stall)
+            cocotb.log.info("%s: %s cycles with stall %s", name, cycles, stall)
             assert (got == machine.memory).all(), name
 
 
@@ -161,4 +161,4 @@ async def random_programs_equal_the_numpy_machine(dut):
             line, byte = divmod(int(different[0]), 64)
             where = f"the first in line {line}, byte {byte}"
             raise AssertionError(f"program {seed}: {len(different)} bytes, {where}: {fields}")
-        dut._log.info("program %s: %s cycles", seed, cycles)
+        cocotb.log.info("program %s: %s cycles", seed, cycles)
