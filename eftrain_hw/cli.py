@@ -42,7 +42,12 @@ def _parser():
         metavar="FILE.py",
         help="Python file that defines `network`, an nn.Sequential",
     )
-    train.add_argument("--device", default="sim", help="golden or sim (default: %(default)s)")
+    train.add_argument(
+        "--device", default="sim", help="golden, sim or serial (default: %(default)s)"
+    )
+    train.add_argument(
+        "--port", metavar="TTY", help="of --device serial (default: /dev/ttyUSB0)"
+    )
     train.add_argument("--epochs", type=int, default=10, metavar="N", help="default: %(default)s")
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     train.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
@@ -181,7 +186,8 @@ def _train(arguments):
     )
     x, y, x_test, y_test = load_dataset(arguments.data)
     start = time.perf_counter()
-    with open_device(arguments.device, config) as device:
+    options = {"port": arguments.port} if arguments.port else {}
+    with open_device(arguments.device, config, **options) as device:
         if arguments.resume:
             trainer = Trainer.load(arguments.resume, device, program)
         else:
