@@ -93,3 +93,8 @@ def test_verilog(inputs):
     assert main(["verilog", "--config", "config.json", "--output", "a.v"]) == 0
     text = (inputs / "a.v").read_text()
     assert "module eftrain_accelerator(" in text and "DSP48E1" in text
+
+
+def test_no_serial_port(inputs, capsys):
+    assert train("--device", "serial", "--port", "/dev/ttyNone") == 1
+    assert "serial port /dev/ttyNone cannot be opened" in capsys.readouterr().err
