@@ -75,7 +75,7 @@ class _Ecp5(Toolchain):
         def step(name, text, tool, *arguments):
             say(text)
             start = time.monotonic()
-            run([*_command(tool), *arguments], directory, f"{name}.log")
+            run([*_command(tool), *arguments], directory, f"{name}.log", name=tool)
             seconds[name] = round(time.monotonic() - start, 1)
 
         say("generating RTLIL")
@@ -96,7 +96,7 @@ class _Ecp5(Toolchain):
         )
         result = _results(directory)
         _check(board, config, result, directory / "place_and_route.log")
-        identity = f"0x{config.build_id & 0xFFFFFFFF:08x}"
+        identity = str(config.build_id & 0xFFFFFFFF)  # ecppack reads decimal numbers only
         step(
             "pack", "ecppack", "ecppack", "--compress", "--usercode", identity,
             "--input", "top.config", "--bit", "top.partial.bit",

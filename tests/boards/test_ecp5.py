@@ -46,7 +46,8 @@ def tools(tmp_path, monkeypatch):
         defaults = {
             "YOSYS": "touch top.json",
             "NEXTPNR_ECP5": f"touch top.config; cat > timing.json <<'X'\n{report(41)}\nX",
-            "ECPPACK": "echo bits > top.partial.bit",
+            # as the real one, it takes decimal numbers only
+            "ECPPACK": "expr $3 + 0 > /dev/null || exit 9; echo bits > top.partial.bit",
         }
         for variable, script in (defaults | scripts).items():
             file = tmp_path / variable.lower()
@@ -81,7 +82,7 @@ def test_builds(tools, tmp_path, board):
         ({"YOSYS": "echo ERROR: no such cell >&2; exit 3"},
          ["yosys ended with status 3", "| ERROR: no such cell", "synthesis.log"]),
         ({"NEXTPNR_ECP5": "echo ERROR: no room; exit 1"},
-         ["nextpnr_ecp5 ended with status 1", "| ERROR: no room", "place_and_route.log"]),
+         ["nextpnr-ecp5 ended with status 1", "| ERROR: no room", "place_and_route.log"]),
         ({"NEXTPNR_ECP5": f"cat > timing.json <<'X'\n{report(39.87)}\nX"},
          ["timing is not met: ulx3s-85f reaches 39.87 MHz", "40 MHz are asked for", "2.25 ns",
           "from n1 to b (DI)", "place_and_route.log"]),
