@@ -14,7 +14,7 @@ __all__ = ["DescriptorTime", "descriptor_time", "program_cycles", "program_time"
 
 _WHOLE = 60_000  # bus words: descriptors with more are extrapolated
 _COMMANDS = 2_000  # likewise
-_COUNTED = 10_000  # commands: traffic of more is extrapolated too
+_COUNTED = 3_000  # commands: traffic of more is extrapolated too
 _PROGRAM = 2_000_000  # bus words: programs with more are put together from their descriptors
 _TILES, _FILLED = 12, 12_000  # tiles, bus words after which the buffers are full: all goes on alike
 _VECTORS = frozenset(layout.opcode for layout in VECTOR_LAYOUTS)
