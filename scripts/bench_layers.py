@@ -71,16 +71,20 @@ def _cifar(batch):
 LAYERS = {
     **{f"CIFAR CNN, batch {batch}": _cifar(batch) for batch in CIFAR_BATCHES},
     "3x3": [
+        _conv(32, 32, 14, batch=4),
         _conv(64, 64, 14, batch=4),
         _conv(48, 80, 14, batch=4),
         _conv(32, 64, 32, stride=2, batch=4),
         _conv(48, 80, 28, stride=2, batch=4),
+        _conv(64, 64, 28, stride=2, batch=4),
+        _conv(16, 16, 28, stride=2, batch=16),
         _conv(32, 48, 17, width=31, batch=4),
         _conv(17, 31, 19, batch=4),
     ],
     "1x1, 5x5": [
         _conv(64, 128, 28, kernel=1, batch=4),
         _conv(256, 64, 14, kernel=1, batch=4),
+        _conv(128, 128, 14, kernel=1, batch=4),
         _conv(64, 128, 56, kernel=1, stride=2, batch=4),
         _conv(32, 32, 16, kernel=5, batch=4),
         _conv(48, 80, 19, width=23, kernel=5, stride=2, batch=4),
@@ -89,6 +93,7 @@ LAYERS = {
     "fully connected": [
         _linear(1024, 256, 16),
         _linear(512, 512, 32),
+        _linear(784, 128, 32),
         _linear(4096, 1000, 4),
     ],
     "VGG-16, batch 16": list(VGG16.values()),

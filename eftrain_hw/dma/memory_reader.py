@@ -40,7 +40,7 @@ class MemoryReader(wiring.Component):
 
     Latency and cost: 6 cycles from a request to `arvalid` (5 for the client that was served last),
     4 from the last beat of a word to the client, `bus_bytes` a cycle; with 6 clients and 2 ports
-    about 650 LUTs, 4 RAMB36 (2 a port).
+    about 690 LUTs, 4 RAMB36 (2 a port).
 
     Parameters
     ----------

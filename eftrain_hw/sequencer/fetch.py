@@ -38,7 +38,7 @@ class DescriptorFetch(wiring.Component):
     last descriptor and after an error.
 
     Latency and cost: the requests follow each other in 2 cycles, a bus beat a cycle while data
-    come; about 370 LUT with 16-byte beats, half of it the checksum.
+    come; about 420 LUT with 16-byte beats, half of it the checksum.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ def choose(config, tilings, make):
     """The tiling to use: least in time and weighted traffic.
 
     Time weighs more from some percent above that of an array that never waits: traffic is saved
-    where there is time for it. Where the bus is the limit, traffic is time.
+    where there is time for it. Where the bus is busy for half of the time, traffic is time.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def choose(config, tilings, make):
         if timed[-1][0] <= BEST * tiling.bound and tiling.dram_bytes <= BEST * leanest:
             break
     bound = tilings[0].bound
-    late = LATE if bound > min(beats for _, beats, _ in timed) else 0
+    late = LATE if bound > 2 * min(beats for _, beats, _ in timed) else 0
 
     def cost(entry):
         cycles, beats, _ = entry
