@@ -3,8 +3,8 @@
     python scripts/make_reference_vectors.py            (needs this package and torch)
 
 One file a case goes to tests/golden/reference: the inputs (`in_*`) and the float64 results of
-PyTorch autograd (`out_*`, stored as float32). Inputs of whole networks (`network_*`) come from
-NumPy's generator instead.
+PyTorch autograd (`out_*`, stored as float32). Inputs of whole networks (in its folder `networks`)
+come from NumPy's generator instead.
 """
 
 import importlib.util
@@ -119,9 +119,10 @@ def main():
         print(f"{name}: {(folder / f'{name}.npz').stat().st_size} bytes")
     pairs = _load("torch_network")
     for name, make in pairs.run.STORED.items():
-        path = folder / f"network_{name}.npz"
+        path = folder / "networks" / f"{name}.npz"
+        path.parent.mkdir(exist_ok=True)
         np.savez_compressed(path, **network_reference(pairs, make()))
-        print(f"network_{name}: {path.stat().st_size} bytes")
+        print(f"networks/{name}: {path.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).with_name("reference")
+FOLDER = Path(__file__).with_name("reference") / "networks"
 
 
 @pytest.mark.parametrize("name", ["mixed_sgd", "mixed_adam", "autoencoder"])
 def test_trains_like_stored_results(name, runs):
-    with np.load(FOLDER / f"network_{name}.npz") as file:
+    with np.load(FOLDER / f"{name}.npz") as file:
         stored = dict(file)
     run = runs.STORED[name]()
     for number in range(1, runs.STEPS + 1):
@@ -22,5 +22,4 @@ def test_trains_like_stored_results(name, runs):
 
 
 def test_every_run_is_stored(runs):
-    names = {path.stem.removeprefix("network_") for path in FOLDER.glob("network_*.npz")}
-    assert names == set(runs.STORED)
+    assert {path.stem for path in FOLDER.glob("*.npz")} == set(runs.STORED)

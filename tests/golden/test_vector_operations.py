@@ -309,7 +309,10 @@ def test_squared_error(format, case):
 
     expected = [
         s.multiply(
-            case.total(s.multiply(d(n, *at), d(n, *at)) for at in each(y.shape[1:])),
+            case.total(
+                case.total(s.multiply(d(n, *at, lane), d(n, *at, lane)) for at in each((2, 1, 2)))
+                for lane in range(LANES)
+            ),
             constant(1 / features),
         )
         for n in range(3)
