@@ -30,9 +30,9 @@ class VectorUnit(wiring.Component):
     """Pooling, loss, update, vector programs: one command at a time, in the order of arrival.
 
     The operations share three run readers and four run writers, two multiply-add pipelines, a
-    divider, an encoder and the queues before writers 0 and 1; `read_item_bytes` and `write_item_bytes` say who uses which. The next command starts
-    when the last item of the present one has been handed over. An unknown opcode is taken and
-    ignored.
+    divider, an encoder and the queues before writers 0 and 1; `read_item_bytes` and
+    `write_item_bytes` say who uses which. The next command starts when the last item of the present
+    one has been handed over. An unknown opcode is taken and ignored.
 
     Latency and cost: see the operations; together about 6100 LUT, 450 of them distributed RAM,
     4 DSP48E1 and 10.5 RAMB36 with the default configuration.
