@@ -128,7 +128,8 @@ class DividePort(wiring.Signature):
 class ResultPort(wiring.Signature):
     """The entrance of the queue before writer 0 or 1, seen from its user; see `CreditQueue`.
 
-    There is room for an item more than `room` says: it may be looked at a cycle late.
+    There is room for two items more than `room` says: it may be looked at a cycle late, and
+    `reserve` may come a cycle late.
     """
 
     def __init__(self):

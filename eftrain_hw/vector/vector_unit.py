@@ -89,10 +89,10 @@ class VectorUnit(wiring.Component):
         m.submodules.mac1 = mac1 = MultiplyAdd()
         encode_latency = max(unit.ENCODE_LATENCY for unit in (Loss, Update, Processor))
         m.submodules.encode = encode = EncodeQueue(
-            config, latency=encode_latency, late=1
+            config, latency=encode_latency, late=2
         )
         m.submodules.divide = divide = Fp32Divide()
-        queues = [CreditQueue(shape=32, depth=encode_latency + 5, late=1) for _ in range(2)]
+        queues = [CreditQueue(shape=32, depth=encode_latency + 5, late=2) for _ in range(2)]
         m.submodules.result0, m.submodules.result1 = queues
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
         units[processor] = (PROCESS,)
@@ -109,7 +109,8 @@ class VectorUnit(wiring.Component):
             pool.backward.eq(opcode == POOL_BACKWARD.opcode),
         ]
         m.d.sync += free.eq(~working & ~take)
-        chosen = {}
+        chosen, code = {}, Signal(range(len(units)))  # both say which unit works
+        codes = {id(unit): number for number, unit in enumerate(units)}
         for unit, layouts in units.items():
             chosen[unit] = Signal(name=f"chosen_{layouts[-1].name}")
             match = Cat(opcode == layout.opcode for layout in layouts).any()
@@ -119,14 +120,29 @@ class VectorUnit(wiring.Component):
             ]
             with m.If(take):
                 m.d.sync += chosen[unit].eq(match)
+                with m.If(match):
+                    m.d.sync += code.eq(codes[id(unit)])
 
         # readers, writers
         def users(name):
             return [(chosen[u], getattr(u, name)) for u in units if hasattr(u, name)]
 
+        def join_runs(names, port):
+            runs = {
+                unit: getattr(getattr(unit, name), "run", getattr(unit, name))
+                for name in names for unit in units if hasattr(unit, name)
+            }  # fmt: skip
+            self._join(m, [(chosen[unit], run) for unit, run in runs.items()], port, payload=False)
+            # by the code: four payloads and two bits are a LUT
+            with m.Switch(code):
+                for unit, run in runs.items():
+                    payload = Cat(run.payload)
+                    with m.Case(codes[id(unit)]):
+                        m.d.comb += Cat(port.payload)[: len(payload)].eq(payload)
+
         for k in range(3):
             port = getattr(self, f"read{k}")
-            self._join(m, [(choice, user.run) for choice, user in users(f"read{k}")], port.run)
+            join_runs([f"read{k}"], port.run)
             for choice, user in users(f"read{k}"):
                 m.d.comb += [
                     user.items.payload.eq(port.items.payload),
@@ -134,20 +150,21 @@ class VectorUnit(wiring.Component):
                 ]
                 with m.If(choice):
                     m.d.comb += port.items.ready.eq(user.items.ready)
-        runs = [users(f"write{k}") for k in range(4)]
-        items = [[(c, u.items) for c, u in users if hasattr(u, "items")] for users in runs]
-        runs = [[(c, u.run) for c, u in users] for users in runs]
+        items = [
+            [(choice, user.items) for choice, user in users(f"write{k}") if hasattr(user, "items")]
+            for k in range(4)
+        ]
         for k, queue in enumerate(queues):
             items[k].append((~chosen[pool], queue.o))
         for k, name, encoded in (
             (2, "element_run", encode.elements),
             (3, "exponent_run", encode.exponents),
         ):
-            runs[k] += users(name)
             items[k] += [(choice, encoded) for choice, _ in users(name)]
         for k in range(4):
             port = getattr(self, f"write{k}")
-            self._join(m, runs[k], port.run)
+            encoded = {2: ["element_run"], 3: ["exponent_run"]}.get(k, [])
+            join_runs([f"write{k}", *encoded], port.run)
             self._join(m, items[k], port.items)
 
         # arithmetic
@@ -192,7 +209,7 @@ class VectorUnit(wiring.Component):
         return m
 
     @staticmethod
-    def _join(m, users, port):
+    def _join(m, users, port, *, payload=True):
         """Connect the stream of whichever operation is chosen to the shared port.
 
         Bits that only the first of them drives need no choice: they count with `valid`.
@@ -200,9 +217,11 @@ class VectorUnit(wiring.Component):
         for index, (choice, user) in enumerate(users):
             with m.If(choice):
                 m.d.comb += [port.valid.eq(user.valid), user.ready.eq(port.ready)]
-            payload = Cat(user.payload)
+            if not payload:
+                continue
+            value = Cat(user.payload)
             if index == 0:
-                m.d.comb += Cat(port.payload).eq(payload)
+                m.d.comb += Cat(port.payload).eq(value)
             else:
                 with m.If(choice):
-                    m.d.comb += Cat(port.payload)[: len(payload)].eq(payload)
+                    m.d.comb += Cat(port.payload)[: len(value)].eq(value)

@@ -48,7 +48,12 @@ def test_stops_at_what_is_no_program(make_unit, word, flip):
 
     def done(ctx):
         pulses.append(ctx.get(bench.dut.bad_program))
-        return bench.cycles == 200
+        if bench.cycles < 200:
+            return False
+        for actor in bench.actors:  # the accelerator drops what is still to be read
+            if hasattr(actor, "source"):
+                actor.source.items.clear()
+        return True
 
     bench.run(done)
     assert sum(pulses) == 1

@@ -6,6 +6,9 @@ import pytest
 from eftrain_hw.config import AcceleratorConfig
 from eftrain_hw.formats import format_named
 from eftrain_hw.golden import sgd
+from eftrain_hw.sequencer.program_format import LOOPS, Command, Descriptor
+from eftrain_hw.vector.commands import PROCESS
+from sim.models.machine import Machine
 from sim.models.vector_examples import EXAMPLES
 from sim.models.vector_machine import VectorMachine, hash32
 from sim.models.vector_memory import place
@@ -154,3 +157,11 @@ def test_refuses_what_is_no_program():
     memory[fields["program"] * 64 + 20] ^= 1
     with pytest.raises(ValueError, match="bad vector program"):
         VectorMachine(CONFIG, memory).run(**fields)
+
+
+def test_runs_from_a_layer_program():
+    run = Run("sgd", learning_rate=0.125, momentum=0.5, valid_images=4, inverse_images=0.25)
+    words = Descriptor(1, [1] * LOOPS, [Command(PROCESS, run.fields)], last=True).words()
+    memory = run.before.copy()
+    Machine(CONFIG, memory).run(words, learning_rate=0.125, momentum=0.5, valid_images=4)
+    np.testing.assert_array_equal(memory, run.after)

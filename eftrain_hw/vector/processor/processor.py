@@ -314,13 +314,15 @@ class Processor(wiring.Component):
         is_bytes = loader.kinds[8:10] == layout.KINDS.index("bytes")
         whole = ~is_bytes | issue.element.lane[:2].all()
         leaves = issue.issue & issue.element.emits
+        m.d.sync += [  # a cycle late, for the sake of the path
+            self.encode.reserve.eq(leaves & now.to_e),
+            w0.reserve.eq(leaves & now.to_w0),
+            w1.reserve.eq(leaves & now.to_w1 & whole),
+        ]
         m.d.comb += [
             issue.room.eq(
                 (~now.to_e | self.encode.room) & (~now.to_w0 | w0.room) & (~now.to_w1 | w1.room)
             ),
-            self.encode.reserve.eq(leaves & now.to_e),
-            w0.reserve.eq(leaves & now.to_w0),
-            w1.reserve.eq(leaves & now.to_w1 & whole),
             self.encode.i_valid.eq(path.result_valid & late.to_e),
             self.encode.i.eq(path.result),
             w0.i_valid.eq(path.result_valid & late.to_w0),
