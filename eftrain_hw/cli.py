@@ -42,9 +42,8 @@ def _device(parser):
 
 def _device_options(arguments):
     """What `open_device` is given besides the configuration."""
-    timeout = "step_timeout" if arguments.device == "serial" else "timeout"
-    options = {"bitstream": arguments.bitstream, "port": arguments.port}
-    options[timeout] = arguments.timeout
+    names = ("bitstream", "port", "timeout")
+    options = {name: getattr(arguments, name) for name in names}
     options = {name: value for name, value in options.items() if value is not None}
     if arguments.device == "pynq" and arguments.bitstream is None:
         raise ValueError("--device pynq needs --bitstream FILE.bit")
@@ -240,6 +239,9 @@ def _load_network(path):
 def _named_network(name):
     from .networks import NETWORKS
 
+    if name not in NETWORKS and not name.endswith(".py"):
+        known = ", ".join(NETWORKS)
+        raise ValueError(f"--network must be one of {known}, or a Python file, not {name!r}")
     return NETWORKS[name]() if name in NETWORKS else _load_network(name)
 
 
@@ -249,7 +251,7 @@ def _train(arguments):
     from .runtime.timeline import write_trace
 
     config = AcceleratorConfig.load(arguments.config)
-    network = _load_network(arguments.network)
+    network = _named_network(arguments.network)
     program = compile_network(
         network,
         config,

@@ -56,7 +56,7 @@ def test_resume_equals_one_run(inputs):
     [
         ({"config": "zynq"}, "configuration must be a JSON file or one of .*'pynq-z2'.*, not"),
         ({"network": "none.py"}, "--network none.py: no such file"),
-        ({"network": "data.npz"}, "--network must be a Python file, not 'data.npz'"),
+        ({"network": "data.npz"}, "or a Python file, not 'data.npz'"),
         ({"network": "empty.py"}, "must define `network`, an nn.Sequential, not None"),
         ({"network": "wrong.py"}, "--network wrong.py, line 2"),
         ({"network": "shape.py"}, r"layer 1 \(Linear\): input must be \(13,\), not \(12,\)"),
