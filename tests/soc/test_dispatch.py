@@ -164,5 +164,5 @@ def test_started_names_the_descriptor_of_what_waited_last():
 def test_bad_queue():
     with pytest.raises(TypeError, match="Dispatch queue_words must be an int, not 64.0"):
         Dispatch(queue_words=64.0)
-    with pytest.raises(ValueError, match="Dispatch queue_words must be at least 13, not 4"):
+    with pytest.raises(ValueError, match="Dispatch queue_words must be at least 14, not 4"):
         Dispatch(queue_words=4)
