@@ -101,10 +101,8 @@ class Walker(wiring.Component):
         m.submodules.maker = maker = RunMaker(self._config)
         wiring.connect(m, wiring.flipped(self.run), maker.run)
         advance = ~maker.run.valid
-        taken = 0
         for k in range(len(_STEPS)):
-            m.d.comb += chosen[k].eq(pending[k] & ~taken)
-            taken = taken | pending[k]
+            m.d.comb += chosen[k].eq(pending[k] & ~pending[:k].any())
         bare = Signal(len(_STEPS))  # does not use the index
         m.d.comb += bare.eq(Cat(C(name.endswith("x"), 1) for name in _STEPS))
         m.d.comb += needed.eq(self._needed(now, flags))
