@@ -8,11 +8,11 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 from amaranth.sim import Simulator
-from eftrain_hw.interop.axi_interconnect import AxiInterconnect
-from eftrain_hw.interop.axi_ram import AxiRam
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
 from eftrain_hw.dma.axi import Axi
+from eftrain_hw.interop.axi_interconnect import AxiInterconnect
+from eftrain_hw.interop.axi_ram import AxiRam
 from eftrain_hw.interop.wishbone import Wishbone, WishboneToAxiLite
 from eftrain_hw.runtime.device import DeviceError, MemoryDevice
 from eftrain_hw.runtime.host import Host

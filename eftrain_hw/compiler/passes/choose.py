@@ -1,21 +1,24 @@
 """The choice of a pass's tiles: a shortlist by estimates, the winner by the analytical model."""
 
+from dataclasses import replace
+
 from ..timing import descriptor_time
 
-__all__ = ["choose"]
+__all__ = ["best_of", "choose"]
 
-SHORTLIST = 20  # tilings that the model looks at,
+SHORTLIST = 20  # tilings that the model may look at,
 LONG, FEW = 1_000_000, 3  # but of passes so long that first loads hardly count
+LEAST, BEATS = 3, 120_000  # tilings that it looks at; more while they move so little together
 TRAFFIC = 0.25  # cycles that a beat on the bus is worth: the vector unit works meanwhile
 BEST = 1.005  # times the least, in time and traffic: no need to look further
 GOOD, LATE = 1.029, 6  # times the least; a cycle beyond that counts so much more
 
+_KEPT = 4096
+_chosen = {}  # (configuration, words of the first tiling's descriptor): number of the best tiling
+
 
 def choose(config, tilings, make):
-    """The tiling to use: least in time and weighted traffic.
-
-    Time weighs more from some percent above that of an array that never waits: traffic is saved
-    where there is time for it. Where the bus is busy for half of the time, traffic is time.
+    """The tiling to use; passes that differ in their addresses only get the same one.
 
     Parameters
     ----------
@@ -32,24 +35,67 @@ def choose(config, tilings, make):
     if len(tilings) == 1:
         return tilings[0]
 
-    def estimated(tiling):
-        return tiling.cycles + TRAFFIC * tiling.dram_bytes / config.bus_bytes
+    def timed(tiling):
+        time = descriptor_time(config, _without_addresses(make(tiling)))
+        return time.cycles, time.dram_beats
 
-    few = FEW if tilings[0].bound > LONG else SHORTLIST // 2
-    short = sorted(tilings, key=estimated)[:few]
-    short += [tiling for tiling in tilings[:few] if tiling not in short]
-    leanest = min(tiling.dram_bytes for tiling in tilings)
-    timed = []
-    for tiling in short:
-        time = descriptor_time(config, make(tiling))
-        timed.append((time.cycles, time.dram_beats, tiling))
-        if timed[-1][0] <= BEST * tiling.bound and tiling.dram_bytes <= BEST * leanest:
-            break
-    bound = tilings[0].bound
-    late = LATE if bound > 2 * min(beats for _, beats, _ in timed) else 0
+    key = config, tuple(_without_addresses(make(tilings[0])).words())
+    if key not in _chosen:
+        if len(_chosen) >= _KEPT:
+            del _chosen[next(iter(_chosen))]
+        best = best_of(config, tilings, timed)
+        _chosen[key] = next(n for n, tiling in enumerate(tilings) if tiling is best)
+    return tilings[_chosen[key]]
 
-    def cost(entry):
-        cycles, beats, _ = entry
+
+def _without_addresses(descriptor):
+    """The same with all tensors at address 0."""
+    commands = []
+    for command in descriptor.commands:
+        lines = {name: 0 for name in command.values if command.layout.fields[name].line}
+        commands.append(replace(command, values=command.values | lines))
+    return replace(descriptor, tag=0, last=True, commands=commands)
+
+
+def best_of(config, tilings, timed):
+    """The tiling that is least in time and weighted traffic.
+
+    Time weighs more from some percent above that of an array that never waits: traffic is saved
+    where there is time for it. Where the bus is busy for half of the time, traffic is time.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    tilings : list of Tiling
+        The cheapest by their estimates first.
+    timed : callable
+        Tiling -> (cycles, beats) by the model.
+
+    Returns
+    -------
+    Tiling
+    """
+    bound, leanest = tilings[0].bound, min(tiling.dram_bytes for tiling in tilings)
+
+    def cost(cycles, beats, least):
+        late = LATE if bound > 2 * least else 0
         return cycles + TRAFFIC * beats + late * max(0, cycles - GOOD * bound)
 
-    return min(timed, key=cost)[2]
+    def estimated(tiling, least=bound):
+        return cost(tiling.cycles, tiling.dram_bytes / config.bus_bytes, least)
+
+    few = FEW if bound > LONG else SHORTLIST // 2
+    short = sorted(tilings, key=estimated)[:few]
+    short += [tiling for tiling in tilings[:few] if tiling not in short]
+    short.sort(key=lambda tiling: estimated(tiling, leanest / config.bus_bytes))
+    found, moved = [], 0
+    for tiling in short:
+        cycles, beats = timed(tiling)
+        found.append((cycles, beats, tiling))
+        moved += beats
+        if cycles <= BEST * bound and tiling.dram_bytes <= BEST * leanest:
+            break
+        if len(found) >= LEAST and moved + beats > BEATS:
+            break
+    least = min(beats for _, beats, _ in found)
+    return min(found, key=lambda entry: cost(*entry[:2], least))[2]
