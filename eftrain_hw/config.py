@@ -89,6 +89,8 @@ class AcceleratorConfig:
         Width of DRAM byte addresses: 32 to 40.
     bfp16 : bool
         Whether passes may be in bfp16 too, three times as long; with format "bfp8".
+    vector_programs : bool
+        Whether the vector unit runs vector programs (PROCESS commands).
     clock_hz : int
         Clock that the design aims at.
     """
@@ -109,6 +111,7 @@ class AcceleratorConfig:
     loss_words: int = 1024
     address_bits: int = 32
     bfp16: bool = False
+    vector_programs: bool = False
     clock_hz: int = 125_000_000
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ from eftrain_hw.vector.vector_unit import VectorUnit
 
 from .runner import simulate
 
-SMALL = AcceleratorConfig(pool_words=64, loss_words=64)
+SMALL = AcceleratorConfig(pool_words=64, loss_words=64, vector_programs=True)
 CONFIGS = {
     "bfp8-8": SMALL.replace(lanes=8),
     "bfp8-16": SMALL,

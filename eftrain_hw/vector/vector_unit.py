@@ -54,7 +54,8 @@ class VectorUnit(wiring.Component):
         From the cycle in which a command is taken until a cycle after its last item has been handed
         over; and in the first cycle after a reset.
     bad_program : Out(1)
-        Pulse: a PROCESS command's program is no vector program. Busy until a reset.
+        Pulse: a PROCESS command's program is no vector program (busy until a reset), or there is no
+        processor (`config.vector_programs`).
     """
 
     def __init__(self, config):
@@ -84,10 +85,10 @@ class VectorUnit(wiring.Component):
         m.submodules.pool = pool = Pool(config)
         m.submodules.loss = loss = Loss(config)
         m.submodules.update = update = Update(config)
-        m.submodules.processor = processor = Processor(config)
         m.submodules.mac0 = mac0 = MultiplyAdd()
         m.submodules.mac1 = mac1 = MultiplyAdd()
-        encode_latency = max(unit.ENCODE_LATENCY for unit in (Loss, Update, Processor))
+        operations = (Loss, Update, Processor) if config.vector_programs else (Loss, Update)
+        encode_latency = max(unit.ENCODE_LATENCY for unit in operations)
         m.submodules.encode = encode = EncodeQueue(
             config, latency=encode_latency, late=2
         )
@@ -95,7 +96,9 @@ class VectorUnit(wiring.Component):
         queues = [CreditQueue(shape=32, depth=encode_latency + 5, late=2) for _ in range(2)]
         m.submodules.result0, m.submodules.result1 = queues
         units = {pool: (POOL_FORWARD, POOL_BACKWARD), loss: (LOSS,), update: (UPDATE,)}
-        units[processor] = (PROCESS,)
+        if config.vector_programs:
+            m.submodules.processor = processor = Processor(config)
+            units[processor] = (PROCESS,)
 
         # dispatch: while `free`, every unit is ready for a command
         opcode, words = self.command.payload.opcode, self.command.payload.words
@@ -173,12 +176,17 @@ class VectorUnit(wiring.Component):
             update.momentum.eq(self.momentum),
             loss.inverse_images.eq(self.inverse_images),
             loss.valid_images.eq(self.valid_images),
-            processor.learning_rate.eq(self.learning_rate),
-            processor.momentum.eq(self.momentum),
-            processor.inverse_images.eq(self.inverse_images),
-            processor.valid_images.eq(self.valid_images),
-            self.bad_program.eq(processor.bad),
         ]
+        if config.vector_programs:
+            m.d.comb += [
+                processor.learning_rate.eq(self.learning_rate),
+                processor.momentum.eq(self.momentum),
+                processor.inverse_images.eq(self.inverse_images),
+                processor.valid_images.eq(self.valid_images),
+                self.bad_program.eq(processor.bad),
+            ]
+        else:
+            m.d.sync += self.bad_program.eq(take & (opcode == PROCESS.opcode))
         for name, mac in (("mac0", mac0), ("mac1", mac1)):
             for index, (choice, user) in enumerate(users(name)):
                 m.d.comb += user.o.eq(mac.o)

@@ -11,7 +11,9 @@ from eftrain_hw.vector.commands import PROCESS
 from sim.models.vector_examples import EXAMPLES
 from sim.models.vector_memory import place
 
-SMALL = AcceleratorConfig(lanes=8, drain_lanes=4, pool_words=64, loss_words=64)
+SMALL = AcceleratorConfig(
+    lanes=8, drain_lanes=4, pool_words=64, loss_words=64, vector_programs=True
+)
 
 
 @pytest.mark.parametrize("format", ["bfp8", "fp32"])
@@ -54,6 +56,21 @@ def test_stops_at_what_is_no_program(make_unit, word, flip):
             if hasattr(actor, "source"):
                 actor.source.items.clear()
         return True
+
+    bench.run(done)
+    assert sum(pulses) == 1
+    bench.assert_nothing_else_written()
+
+
+def test_a_program_without_a_processor_is_an_error(make_unit):
+    memory, fields = place(EXAMPLES["sgd"](8), SMALL, np.random.default_rng(1))
+    bench = make_unit(SMALL.replace(vector_programs=False), size=len(memory))
+    bench.command(PROCESS, **fields)
+    pulses = []
+
+    def done(ctx):
+        pulses.append(ctx.get(bench.dut.bad_program))
+        return bench.cycles > 20
 
     bench.run(done)
     assert sum(pulses) == 1
