@@ -1,12 +1,15 @@
 """The memory behind the ports: bursts of all channels share its bandwidth."""
 
 from collections import deque
+from functools import lru_cache
+from math import inf
 
 __all__ = ["Bus", "rates"]
 
 _DONE = 1e-6  # beats
 
 
+@lru_cache(maxsize=1024)
 def rates(reads, writes, beats):
     """Beats a cycle of each read and of each write channel that is busy.
 
@@ -58,17 +61,26 @@ class Bus:
         self._reads = [_Channel(True) for _ in range(ports)]
         self._writes = [_Channel(False) for _ in range(ports)]
         self._channels = [*self._reads, *self._writes]
-        self._last, self._version = 0, 0
+        self._last, self._following = 0, inf
 
     def read(self, port, due, beats, done):
         """Move a burst of reads from `due` on at the earliest; `done(start, end)` at its end."""
-        self._reads[port].bursts.append((due, beats, done))
-        self._update()
+        self._add(self._reads[port], due, beats, done)
 
     def write(self, port, due, beats, done):
         """The same for writes."""
-        self._writes[port].bursts.append((due, beats, done))
-        self._update()
+        self._add(self._writes[port], due, beats, done)
+
+    def _add(self, channel, due, beats, done):
+        channel.bursts.append((due, beats, done))
+        if not channel.busy and len(channel.bursts) == 1 and due < self._following:
+            self._following = due
+            self._kernel.at(due, self._due)
+
+    def _due(self):
+        """What follows has come, unless something else was put before it."""
+        if self._kernel.now >= self._following:
+            self._update()
 
     def _update(self):
         kernel = self._kernel
@@ -91,7 +103,7 @@ class Bus:
                 else:
                     writes += 1
         read, write = rates(reads, writes, self._beats)
-        following = None
+        following = inf
         for channel in self._channels:
             if channel.busy:
                 channel.rate = read if channel.reads else write
@@ -100,12 +112,11 @@ class Bus:
                 time = channel.bursts[0][0]
             else:
                 continue
-            if following is None or time < following:
+            if time < following:
                 following = time
-        self._version += 1
-        if following is not None:
-            version = self._version
-            kernel.at(following, lambda: version == self._version and self._update())
+        self._following = following
+        if following < inf:
+            kernel.at(following, self._due)
         if finished:
             for done, start in finished:
                 done(start, now)

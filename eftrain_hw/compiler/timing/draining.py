@@ -8,7 +8,7 @@ from .runs import RunReader, RunWriter
 
 __all__ = ["Drain"]
 
-_RUNS = 10  # that are announced and not stored: 8 in a queue, one in work, one offered
+_RUNS = 34  # that are announced and not stored: 32 in a queue, one in work, one offered
 _ANNOUNCE = 2  # from taking a command to its first run
 _STEP = 3  # from taking a command to its first step
 _BANK = 3  # between two commands where the second one acquires a bank
@@ -34,7 +34,7 @@ class Drain:
 
     def __init__(self, reads, writes, config):
         self._kernel, self._config = reads.kernel, config
-        self._mask = RunReader(reads, config)
+        self._mask = RunReader(reads, config, depth=64, urgent=True)
         self._elements = RunWriter(writes, config, depth=64)
         self._exponents = RunWriter(writes, config)
         self.full, self.given, self.changed = [], [], Event(reads.kernel)

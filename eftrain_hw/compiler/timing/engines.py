@@ -349,7 +349,7 @@ def drain_cost(config, fields):
     )
 
 
-_EXPONENT_REQUEST, _ELEMENT_REQUEST, _MASK_REQUEST = 16, 32, 8  # bus words
+_EXPONENT_REQUEST, _ELEMENT_REQUEST, _MASK_REQUEST = 16, 32, 16  # bus words
 
 
 def _requests(first, words, size):

@@ -1,5 +1,6 @@
 """Events in the order of time: processes are generators that wait for a time or for a signal."""
 
+from collections import deque
 from heapq import heappop, heappush
 from types import GeneratorType
 
@@ -23,8 +24,7 @@ class Event:
     def fire(self):
         if self._waiting:
             waiting, self._waiting = self._waiting, []
-            for process in waiting:
-                self._kernel.at(self._kernel.now, process)
+            self._kernel.ready.extend(waiting)
 
 
 class Kernel:
@@ -34,32 +34,45 @@ class Kernel:
     -------
     now : float
         Cycles.
+    ready : deque
+        What goes on in this cycle, behind all that was meant for it before it came.
     """
+
+    __slots__ = ("_count", "_heap", "now", "ready")
 
     def __init__(self):
         self.now = 0
+        self.ready = deque()
         self._heap, self._count = [], 0
 
     def at(self, time, process):
         """Let a process go on, or call a function, at a time that is not past."""
-        self._count += 1
-        heappush(self._heap, (max(time, self.now), self._count, process))
+        if time > self.now:
+            self._count += 1
+            heappush(self._heap, (time, self._count, process))
+        else:
+            self.ready.append(process)
 
     def start(self, process):
         self.at(self.now, process)
 
     def run(self):
         """Go on until nothing happens any more."""
-        heap = self._heap
-        while heap:
-            self.now, _, process = heappop(heap)
+        heap, ready, now = self._heap, self.ready, self.now
+        while heap or ready:
+            if ready and not (heap and heap[0][0] <= now):
+                process = ready.popleft()
+            else:
+                now, _, process = heappop(heap)
+                self.now = now
             if type(process) is not GeneratorType:
                 process()
                 continue
             for wanted in process:
                 if type(wanted) is Event:
-                    wanted.wait(process)
+                    wanted._waiting.append(process)
                     break
-                if wanted > self.now:
-                    self.at(wanted, process)
+                if wanted > now:
+                    self._count += 1
+                    heappush(heap, (wanted, self._count, process))
                     break

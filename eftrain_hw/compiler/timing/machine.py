@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ...array.commands import COMPUTE
 from ...dma.commands import LOAD
+from ...sequencer.program_format import REQUEST_BEATS
 from ...streams.command import NOP
 from ...vector.commands import DRAIN
 from .bus import Bus
@@ -24,7 +25,8 @@ CAUSES = ("memory", "latency", "drain", "issue", "stretch")
 accumulators; no command; sweeps too short."""
 
 _LINE = 64  # bytes of the first request of a descriptor
-_FETCH_WORDS = 16  # of each other one
+_CHECKED = 3  # from its answer to the next request
+_NEXT = 2  # from one of the others to the next
 _START = 9  # from the doorbell to the first request
 _END = 9  # from the last answer to the interrupt
 _HEADER = 4  # from a descriptor that is there to its first command
@@ -165,24 +167,26 @@ class Machine:
         kernel, bus, size = self.kernel, self.config.bus_bytes, burst_words(self.config)
         yield _START
         for number, descriptor in enumerate(descriptors):
-            words = -(-4 * len(descriptor.words()) // bus)
-            parts = [_LINE // bus]
-            words -= parts[0]
-            while words > 0:
-                parts.append(min(words, _FETCH_WORDS))
-                words -= _FETCH_WORDS
-            for part in parts:
-                came = []
-                arrived = Event(kernel)
+            words, line = -(-4 * len(descriptor.words()) // bus), _LINE // bus
+            came, arrived = [], Event(kernel)
 
-                def come(start, end, count, came=came, arrived=arrived):
-                    came.append((count, end))
-                    arrived.fire()
+            def come(start, end, count, came=came, arrived=arrived):
+                came.append((count, end))
+                arrived.fire()
 
-                self._fetcher.ask(bursts_of(0, part, size), come)
-                while sum(count for count, _ in came) < part:
-                    yield arrived
-                yield came[-1][1]
+            self._fetcher.ask(bursts_of(0, line, size), come)
+            while sum(count for count, _ in came) < line:
+                yield arrived
+            yield came[-1][1] + _CHECKED
+            for first in range(line, words, REQUEST_BEATS):
+                while not self._fetcher.room:
+                    yield self._fetcher.taken
+                part = min(REQUEST_BEATS, words - first)
+                self._fetcher.ask(bursts_of(first, part, size), come)
+                yield kernel.now + _NEXT
+            while sum(count for count, _ in came) < max(line, words):
+                yield arrived
+            yield came[-1][1]
             self._ready.append(kernel.now)
             self._fetched.fire()
             while number >= self._begun:

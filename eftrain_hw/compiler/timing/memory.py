@@ -7,7 +7,9 @@ from .kernel import Event
 __all__ = ["Client", "ReadSide", "WriteSide", "burst_words", "bursts_of"]
 
 _IN_FLIGHT = 32  # `memory_reader.BURSTS_IN_FLIGHT`, and the writer's
-_QUEUE = 512  # `MemoryReader.queue_words`
+_QUEUE = 512  # of a port of the writer
+_AHEAD = 128  # `memory_reader.AHEAD_WORDS`
+_CROWD = 32  # bus words behind the turns from which on only the urgent client has its turn
 _TAKEN = 16  # requests that a port of the memory takes
 _BEHIND = 6  # requests that have had their turn: in registers, checked, being split
 _TURN = 6  # from a request to its address on the port
@@ -40,6 +42,8 @@ class Client:
     side : ReadSide or WriteSide
     places : int
         Requests that the client holds until they have had their turn.
+    urgent : bool
+        It is served before the others.
 
     Members
     -------
@@ -47,8 +51,8 @@ class Client:
         A request has had its turn.
     """
 
-    def __init__(self, side, places=1):
-        self._side, self._places = side, places
+    def __init__(self, side, places=1, urgent=False):
+        self._side, self._places, self.urgent = side, places, urgent
         self.waiting = deque()
         self.taken = Event(side.kernel)
 
@@ -62,49 +66,69 @@ class Client:
         `done(start, end, words)` is called for each part that has been handed over, words from
         `start` to `end`; of a write, `done(end)` once when all is answered.
         """
-        self.waiting.append((bursts, done))
+        self.waiting.append((bursts, done, sum(bursts)))
         self._side.asked.fire()
 
 
 class _Side:
-    """What reader and writer have in common: the turns of the clients."""
+    """What reader and writer have in common: the turns of the clients.
 
-    def __init__(self, kernel, config, bus):
+    Where one of them is urgent the others are served only while few words are between the clients
+    and the ports (`dma.burst_source`).
+    """
+
+    def __init__(self, kernel, config, bus, queue):
         self.kernel, self.bus = kernel, bus
         self.asked, self._moved = Event(kernel), Event(kernel)
-        self._ports, self._clients = config.ports, []
+        self._ports, self._clients, self._urgent = config.ports, [], None
         self._size = burst_words(config)
         self._behind = deque()
-        self._flight = 0
-        self._room = [max(_QUEUE, 4 * self._size)] * config.ports
+        self._flight = self._inside = 0
+        self._room = [queue] * config.ports
         self.words = 0
         kernel.start(self._turns())
         kernel.start(self._issue())
 
-    def client(self, places=1):
-        client = Client(self, places)
+    def client(self, places=1, urgent=False):
+        client = Client(self, places, urgent)
         self._clients.append(client)
+        if urgent:
+            self._urgent = client
         return client
 
     def _turns(self):
-        last = 0
+        clients, behind, turn = self._clients, self._behind, 0
         while True:
-            if len(self._behind) < _BEHIND:
-                count = len(self._clients)
-                for step in range(1, count + 1):
-                    client = self._clients[(last + step) % count]
-                    if client.waiting:
-                        break
-                else:
-                    yield self.asked
-                    continue
-                last = (last + step) % count
-                self._behind.append((self.kernel.now, *client.waiting.popleft()))
-                client.taken.fire()
-                self._moved.fire()
-                yield self.kernel.now + 1
-            else:
-                yield self._moved
+            found = self._next(turn) if len(behind) < _BEHIND else None
+            if found is None:
+                yield self.asked
+                continue
+            turn = found
+            client = clients[turn]
+            bursts, done, words = client.waiting.popleft()
+            behind.append((self.kernel.now, bursts, done))
+            self._inside += words
+            client.taken.fire()
+            self._moved.fire()
+            yield self.kernel.now + 1
+
+    def _next(self, turn):
+        """Number of the client that is served after client `turn`, or None."""
+        clients, urgent = self._clients, self._urgent
+        if urgent is not None:
+            if urgent.waiting:
+                return clients.index(urgent)
+            if self._inside >= _CROWD:
+                return None
+        for number in (*range(turn + 1, len(clients)), *range(turn + 1)):
+            if clients[number].waiting:
+                return number
+        return None
+
+    def _left(self, words):
+        """So many words have gone to the ports."""
+        self._inside -= words
+        self.asked.fire()
 
     def _best_port(self):
         room = self._room
@@ -130,7 +154,7 @@ class ReadSide(_Side):
         self._order = deque()
         self._outstanding = [0] * config.ports
         self._delivered = 0
-        super().__init__(kernel, config, bus)
+        super().__init__(kernel, config, bus, max(_AHEAD, 2 * burst_words(config)))
 
     def _units(self, bursts):
         """(words, bursts, over all ports) of what is moved at once."""
@@ -171,8 +195,8 @@ class ReadSide(_Side):
                 left -= count
                 if not left:
                     self._behind.popleft()
-                    self._moved.fire()
                 yield free
+                self._left(words)
 
     def _start(self, port, words, count, spread, done):
         ports = range(self._ports) if spread else (port,)
@@ -206,6 +230,9 @@ class ReadSide(_Side):
             end = max(start + words, last + _HAND_OVER)
             end = done(start, end, words) or end
             self._delivered = end
+            if count > 1:  # the first half of them is through before
+                words, count = words // 2, count // 2
+                self.kernel.at(end - words, lambda w=words, c=count, p=ports: self._free(w, c, p))
             self.kernel.at(end, lambda w=words, c=count, p=ports: self._free(w, c, p))
 
     def _free(self, words, count, ports):
@@ -222,7 +249,7 @@ class WriteSide(_Side):
         self._latency = latency
         self._order = deque()
         self._unanswered = [0] * config.ports
-        super().__init__(kernel, config, bus)
+        super().__init__(kernel, config, bus, max(_QUEUE, 4 * burst_words(config)))
 
     def _issue(self):
         kernel, free = self.kernel, 0
@@ -254,7 +281,7 @@ class WriteSide(_Side):
                     lambda start, end, e=entry, w=words, p=port: self._sent(e, w, p, end),
                 )
             self._behind.popleft()
-            self._moved.fire()
+            self._left(sum(bursts))
 
     def _sent(self, entry, words, port, end):
         self._room[port] += words

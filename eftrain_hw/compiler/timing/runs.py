@@ -22,6 +22,8 @@ class RunReader:
     config : AcceleratorConfig
     depth : int
         Bus words of its queue; requests are of a quarter of it, 16 at most.
+    urgent : bool
+        It is served before the other clients.
 
     Members
     -------
@@ -34,8 +36,8 @@ class RunReader:
     arrived : Event
     """
 
-    def __init__(self, side, config, depth=32):
-        self._kernel, self._client = side.kernel, side.client()
+    def __init__(self, side, config, depth=32, urgent=False):
+        self._kernel, self._client = side.kernel, side.client(urgent=urgent)
         self._burst, self.size = burst_words(config), min(16, depth // 4)
         self._free = depth
         self._runs, self._news = deque(), Event(side.kernel)
