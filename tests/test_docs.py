@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eftrain_hw.cli import _parser
+from eftrain_hw.cli.arguments import command_parser
 
 DOCS = Path(__file__).parents[1] / "docs"
 GUIDES = ["pynq.md", "integrate.md"]
@@ -27,7 +27,7 @@ def test_commands_exist(guide, capsys):
     for command in found:
         program, *arguments = command.split()
         if program == "eftrain":
-            assert _parser().parse_args(arguments).run
+            assert command_parser().parse_args(arguments).run
         else:
             assert arguments[0] == "-m" and find_spec(arguments[1]), command
 

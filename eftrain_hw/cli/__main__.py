@@ -1,0 +1,7 @@
+"""`python -m eftrain_hw.cli`."""
+
+import sys
+
+from . import main
+
+sys.exit(main())

@@ -1,0 +1,64 @@
+"""`eftrain bench`, `eftrain plan`."""
+
+import json
+from pathlib import Path
+
+from ..config import AcceleratorConfig
+from .networks import named_network
+
+__all__ = ["bench_command", "plan_command"]
+
+
+def _configuration(arguments):
+    config = AcceleratorConfig.load(arguments.config)
+    changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
+    try:
+        return config.replace(**{k: v for k, v in changes.items() if v is not None})
+    except ValueError as error:
+        raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
+
+
+def bench_command(arguments):
+    from ..runtime import benchmark
+
+    config = _configuration(arguments)
+    network = arguments.network
+    benchmark.bench_command(config, arguments, None if network is None else named_network(network))
+
+
+def plan_command(arguments):
+    from ..compiler.devices import device_of
+    from ..compiler.plan import plan_step
+    from ..compiler.resources import resources
+
+    device = device_of(arguments.board)
+    if arguments.batch < 1:
+        raise ValueError(f"--batch must be at least 1, not {arguments.batch}")
+    config = _configuration(arguments)
+    network = named_network(arguments.network)
+    plan = plan_step(network, config, arguments.batch)
+    used = resources(config)
+    report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
+    print("\n".join([*plan.table(), *used.table(device)]))
+    if arguments.explore:
+        report["pareto"] = _explore(network, config, arguments, device)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(report, indent=1) + "\n")
+    if arguments.plot:
+        from ..compiler.roofline import write_roofline
+
+        title = f"{Path(arguments.network).name}, batch {arguments.batch},"
+        write_roofline(
+            plan, arguments.plot, f"{title} {config.rows}x{config.lanes} {config.format}"
+        )
+
+
+def _explore(network, config, arguments, device):
+    """Print the configurations for the board that none beats; return them as data."""
+    from ..compiler.explore import Point, explore, pareto
+
+    front = pareto(explore(network, config, arguments.batch, device))
+    if not front:
+        raise ValueError(f"--explore: no configuration of this network fits {device}")
+    print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
+    return [point.to_dict() for point in front]
