@@ -213,8 +213,9 @@ def _extrapolated(config, descriptor, memory):
     words, _ = _size(config, descriptor, memory)
     enough = min(_TILES, max(3, round(_FILLED * prod(loops) / max(1, words))))
     for d in reversed(range(len(loops))):
-        low = max(2, -(-enough // tiles))
-        if loops[d] > 3 * low // 2:
+        # the end of one round of a loop overlaps the next one, which counts where rounds are short
+        low = max(2 if tiles < 2 * enough else 1, -(-enough // tiles))
+        if loops[d] > max(2, 3 * low // 2):
             base[d], steps[d] = low, low + max(1, low // 3)
         tiles *= base[d]
     timing = Machine(config, memory).run([descriptor], base)
