@@ -7,6 +7,7 @@ from . import optim
 from .compile import compile_network
 from .least_traffic import least_bytes
 from .nn import CrossEntropyLoss
+from .passes.choose import without_addresses
 from .program import ConvOp
 from .timing import Memory, descriptor_time, macs_of, program_time
 
@@ -196,7 +197,12 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
         optimizer=optim.SGD(lr=0.01, momentum=0.9),
     )
     descriptors = program.descriptors["train"]
-    times = [descriptor_time(config, descriptor, memory) for descriptor in descriptors]
+    times, known = [], {}
+    for descriptor in descriptors:  # layers alike differ in their addresses only
+        key = tuple(without_addresses(descriptor).words())
+        if key not in known:
+            known[key] = descriptor_time(config, descriptor, memory)
+        times.append(known[key])
     convolutions = {op.name: op for op in program.ops if isinstance(op, ConvOp)}
     passes = []
     for descriptor, time in zip(descriptors, times):

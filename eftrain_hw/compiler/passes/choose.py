@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..timing import descriptor_time
 
-__all__ = ["best_of", "choose"]
+__all__ = ["best_of", "choose", "without_addresses"]
 
 SHORTLIST = 20  # tilings that the model may look at,
 LONG, FEW = 1_000_000, 3  # but of passes so long that first loads hardly count
@@ -36,10 +36,10 @@ def choose(config, tilings, make):
         return tilings[0]
 
     def timed(tiling):
-        time = descriptor_time(config, _without_addresses(make(tiling)))
+        time = descriptor_time(config, without_addresses(make(tiling)))
         return time.cycles, time.dram_beats
 
-    key = config, tuple(_without_addresses(make(tilings[0])).words())
+    key = config, tuple(without_addresses(make(tilings[0])).words())
     if key not in _chosen:
         if len(_chosen) >= _KEPT:
             del _chosen[next(iter(_chosen))]
@@ -48,7 +48,7 @@ def choose(config, tilings, make):
     return tilings[_chosen[key]]
 
 
-def _without_addresses(descriptor):
+def without_addresses(descriptor):
     """The same with all tensors at address 0."""
     commands = []
     for command in descriptor.commands:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from math import prod
 
-from ...sequencer.program_format import LOOPS
+from ...sequencer.program_format import HEADER_WORDS, LOOPS, Command
 from ...streams.command import NOP
 from .machine import Machine, Memory, Timing
 from .traffic import Traffic, traffic
@@ -19,6 +19,7 @@ _PROGRAM = 2_000_000  # bus words: programs with more are put together from thei
 _TILES, _FILLED = 12, 12_000  # tiles, bus words after which the buffers are full: all goes on alike
 _VECTORS = frozenset(layout.opcode for layout in VECTOR_LAYOUTS)
 _ARRAY_BOUND = 0.9
+_DISPATCH = 8  # of a command for the vector unit, besides its words: read, then sent
 _DONE = 6  # from the last answer to the program's end
 _LEAST = 0.3  # of its speed that the vector unit keeps beside the array
 
@@ -191,8 +192,11 @@ def _waits(descriptor):
 
 def _vector_timing(config, descriptor, memory):
     """`Timing` of long commands of the vector unit."""
-    nothing = replace(descriptor, commands=[], last=True)
+    # as long, so that it is fetched as long
+    nops = (len(descriptor.words()) - HEADER_WORDS) // len(Command(NOP, {}).words())
+    nothing = replace(descriptor, commands=[Command(NOP, {})] * nops, loops=[1], last=True)
     timing = Machine(config, memory).run([nothing])
+    timing.cycles += _DISPATCH + 2 * descriptor.commands[0].layout.words
     for times, cost in _riding(config, descriptor, memory):
         timing.cycles += times * cost.cycles
         timing.read_beats += times * cost.read_beats
@@ -213,8 +217,9 @@ def _extrapolated(config, descriptor, memory):
     words, _ = _size(config, descriptor, memory)
     enough = min(_TILES, max(3, round(_FILLED * prod(loops) / max(1, words))))
     for d in reversed(range(len(loops))):
-        low = max(2, -(-enough // tiles))
-        if loops[d] > 3 * low // 2:
+        # the end of one round of a loop overlaps the next one, which counts where rounds are short
+        low = max(2 if tiles < 2 * enough else 1, -(-enough // tiles))
+        if loops[d] > max(2, 3 * low // 2):
             base[d], steps[d] = low, low + max(1, low // 3)
         tiles *= base[d]
     timing = Machine(config, memory).run([descriptor], base)
@@ -233,7 +238,8 @@ def _extrapolated(config, descriptor, memory):
     counted.read_beats += -(-4 * len(descriptor.words()) // config.bus_bytes)  # itself
     for name in ("read_beats", "write_beats", "mac_busy", "commands"):
         setattr(timing, name, getattr(counted, name))
-    timing.cycles = max(timing.cycles, timing.mac_busy)
+    alone = timing.fetch + timing.head + timing.tail
+    timing.cycles = max(timing.cycles, timing.mac_busy + alone)
     timing.lost = {cause: lost * factor for cause, lost in timing.lost.items()}
     return timing
 
