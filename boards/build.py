@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from eftrain_hw.config import AcceleratorConfig
+from eftrain_hw.runtime.pynq_package import pack_board
 
 from . import find_board
 from .board import BuildError
@@ -110,7 +111,17 @@ def build_bitstream(name, *, config=None, toolchain=None, directory=None):
     except BuildError as error:
         _write_report(report_file, board, about, {"bitstream": None, "error": str(error)})
         raise
-    return _write_report(report_file, board, about, result)
+    package = _package(board, config, directory, result.get("bitstream"))
+    return _write_report(report_file, board, about, {**result, "package": package})
+
+
+def _package(board, config, directory, bitstream):
+    """Zip what a board that runs PYNQ needs; its name, or None."""
+    if bitstream is None or not (directory / bitstream).with_suffix(".hwh").is_file():
+        return None
+    archive = directory / f"eftrain-{board.name}-board.zip"
+    pack_board(archive, config=config, bitstream=directory / bitstream, board=board.name)
+    return archive.name
 
 
 def _check_packages(board, chain):
@@ -130,6 +141,7 @@ def _write_report(file, board, about, result):
         **dict.fromkeys(AMOUNTS),
         "logic_levels": None,
         "fmax_mhz": None,
+        "package": None,
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
         **result,
     }
@@ -178,3 +190,5 @@ def bitstream_command(arguments):
             f"What there is: {where}. Ways on:\n{steps}"
         )
     say(f"bitstream {report['bitstream']}; report {where}")
+    if report["package"] is not None:
+        say(f"to copy to the board: {where.parent / report['package']} (docs/pynq.md)")

@@ -53,7 +53,13 @@ def test_vivado(tmp_path, tools, capfd):
     assert found["timing"] == {"period_ns": 8.0, "setup_ns": 0.21, "hold_ns": 0.03}
     assert (tmp_path / "out" / "eftrain.bit").read_bytes() == b"a whole bitstream"
     assert "processing_system7" in (tmp_path / "out" / "eftrain.hwh").read_text()
+    with zipfile.ZipFile(tmp_path / "out" / found["package"]) as archive:
+        names = set(archive.namelist())
+        assert archive.read("eftrain.bit") == b"a whole bitstream"
+    assert {"eftrain.hwh", "config.json", "README.md"} <= names
+    assert any(name.endswith(".whl") for name in names)
     text = capfd.readouterr().out
+    assert found["package"] in text
     assert "30,211 LUT (57%)" in text and "128.37 MHz reached, 125 MHz needed" in text
 
 
