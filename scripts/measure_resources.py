@@ -11,15 +11,17 @@ from pathlib import Path
 
 import report
 
+from boards.toolchains.xc7_cells import total
 from eftrain_hw import AcceleratorConfig
 
 FILE = Path(__file__).parents[1] / "tests" / "compiler" / "synthesis.json"
 DOUBLED = {"moving_words": 1024, "stationary_words": 1024, "accumulator_depth": 1024}
 CONFIGS = {
     "16x16": {},
-    "32x16": {"rows": 32, "drain_lanes": 8},
+    "16x16 with all options": {"bfp16": True, "vector_programs": True},
+    "32x16": {"rows": 32},
     "8x8 fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
-    "16x16 drain 8": {"drain_lanes": 8},
+    "16x16 drain 4": {"drain_lanes": 4},
     "8x16": {"rows": 8},
     "16x8": {"lanes": 8},
     "8x8 small": {
@@ -29,17 +31,17 @@ CONFIGS = {
     "8x4 fp32, one port": {"rows": 8, "lanes": 4, "format": "fp32", "ports": 1},
     "one port": {"ports": 1},
     "four ports": {"ports": 4},
-    "24x16 axi3": {"rows": 24, "axi": "axi3", "drain_lanes": 8},
+    "24x16 axi3": {"rows": 24, "axi": "axi3"},
     "16x8 fp32": {"lanes": 8, "format": "fp32"},
-    "buffers doubled": {**DOUBLED, "drain_lanes": 8},
-    "32x32": {"rows": 32, "lanes": 32, "drain_lanes": 8},
+    "buffers doubled": DOUBLED,
+    "32x32": {"rows": 32, "lanes": 32},
 }  # fmt: skip
 
 
 def measure(changes, folder):
     """Whole amounts of a configuration by column, and Yosys' version."""
-    version, parts, _ = report.synthesise(AcceleratorConfig().replace(**changes), folder)
-    whole = report.total(parts)
+    version, parts, _ = report.synthesis(AcceleratorConfig().replace(**changes), folder)
+    whole = total(parts)
     columns = {"lut": "LUT", "ff": "FF", "dsp": "DSP48E1", "bram": "BRAM36"}
     return {"changes": changes, "yosys": version} | {
         name: whole[column] for name, column in columns.items()
