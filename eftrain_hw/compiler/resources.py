@@ -88,12 +88,23 @@ def resources(config):
         "drain": _drain(config),
         "vector unit": _vector(config),
         "run readers and writers": _runs(config),
+        "options": _options(config),
     }
     total = {
         name: sum(getattr(part, name) for part in parts.values())
         for name in ("lut", "ff", "dsp", "bram")
     }
     return Resources(**total, parts=parts)
+
+
+def _options(config):
+    """bfp16 (aligners, encoders) and the vector processor, as their units take alone."""
+    lut = ff = ram = 0
+    if config.bfp16:
+        lut, ff = 92 * config.lanes + 52 * config.drain_lanes + 200, 80 * config.lanes
+    if config.vector_programs:
+        lut, ff, ram = lut + 3151, ff + 5628, 2
+    return Resources(lut, ff, 0, ram)
 
 
 def _bits(config):

@@ -297,6 +297,7 @@ class Bench:
             answers = [None] * (self.read_latency - 2)
             wide = self.config.bfp16
             sampled = [port.slot, port.address, port.serial]
+            sampled += [port.wide] if wide else []
             if side == "stationary":
                 sampled += [self.dut.bias.slot, self.dut.bias.word]
             asked = None
@@ -322,10 +323,11 @@ class Bench:
     def look_up(self, side, asked):
         if asked is None or self.contents[side][asked[0]] is None:
             return None
-        slot, address, serial, *bias = asked
+        slot, address, serial, *more = asked
+        wide = more.pop(0) if self.config.bfp16 else 0
         content = self.contents[side][slot]
-        word = content.bias[bias[1]] if bias else None
-        return *content.read(address, serial), word, content.low[address]
+        word = content.bias[more[1]] if more else None
+        return *content.read(address, serial), word, content.low[address] * wide
 
     async def drain(self, ctx):
         banks, port, lanes = self.controllers["accumulator"], self.dut.accumulator, 2

@@ -69,5 +69,5 @@ def test_model_agrees_with_measured_cycles(measure_cycles, config_name, half):
     assert np.quantile(moved, 0.95) < 0.01 and moved.max() < 0.03
 
 
-LIMITS = {"median": 0.006, "most": 0.03, "worst": 0.06, "steps": 0.03}
+LIMITS = {"median": 0.006, "most": 0.03, "worst": 0.065, "steps": 0.035}
 """Share of the cycles; docs/model.md has the distribution, and what is beyond 2 %."""

@@ -113,7 +113,7 @@ def test_transposed_convolution_starts_from_the_bias(format, scalar):
                 own = None if w.exponents is None else int(w.exponents[ob, 0, kr, kc, lane])
                 row = w.elements[ob, 0, kr, kc, lane].tolist()
                 operands = scalar.every(own, LANES), vector, scalar.every(exponent, LANES)
-                acc = scalar.add(acc, scalar.term(row, *operands))
+                acc = scalar.add_terms(acc, scalar.terms(row, *operands))
         assert float(y[0, 0, ih, iw, lane]) == max(acc, 0.0)
 
 

@@ -94,7 +94,7 @@ MALFORMED = {
     "2^32 - 1 commands": ("bad_command_count", 9, set_word(4, 0xFFFFFFFF)),
     "a word less": ("bad_command_count", 10, drop_word),
     "a word more": ("bad_command_count", 11, add_word),
-    "opcode 8": ("unknown_opcode", 0, set_command(lambda w: w & ~0xFF | 8)),
+    "opcode 9": ("unknown_opcode", 0, set_command(lambda w: w & ~0xFF | 9)),
     "opcode 255": ("unknown_opcode", 4, set_command(lambda w: w | 0xFF)),
     "template": ("bad_template", 6, set_command(lambda w: w - 0x100 + 0x10000, which=0)),
     "empty template": ("bad_template", 13, set_command(lambda w: w & ~0xFF00)),

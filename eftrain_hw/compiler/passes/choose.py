@@ -61,7 +61,7 @@ def best_of(config, tilings, timed):
     """The tiling that is least in time and weighted traffic.
 
     Time weighs more from some percent above that of an array that never waits: traffic is saved
-    where there is time for it. Where the bus is busy for half of the time, traffic is time.
+    where there is time for it. Where the bus is the limit, traffic is time.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def best_of(config, tilings, timed):
     bound, leanest = tilings[0].bound, min(tiling.dram_bytes for tiling in tilings)
 
     def cost(cycles, beats, least):
-        late = LATE if bound > 2 * least else 0
+        late = LATE if bound > least else 0
         return cycles + TRAFFIC * beats + late * max(0, cycles - GOOD * bound)
 
     def estimated(tiling, least=bound):
