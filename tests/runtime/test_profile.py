@@ -320,7 +320,8 @@ def test_bench_of_a_network_sees_wrong_bits(inputs, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--in-channels", "4"], "--out-channels must be given, or --network"),
-        (["--network", "none"], f"--network must be one of {', '.join(NETWORKS)}, or a Python file, not 'none'"),
+        (["--network", "none"],
+         f"--network must be one of {', '.join(NETWORKS)}, or a Python file, not 'none'"),
         (["--in-channels", "4", "--out-channels", "4", "--trace", "t.json"],
          "--trace must go with --network"),
     ],
