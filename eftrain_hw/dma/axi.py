@@ -3,7 +3,7 @@
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Axi", "AxiLite", "AxiRead", "AxiWrite", "LEN_BITS", "connect_channels"]
+__all__ = ["Axi", "AxiLite", "AxiRead", "AxiWrite", "LEN_BITS", "connect_channels", "drop_accepted"]
 
 LEN_BITS = {"axi4": 8, "axi3": 4}  # width of AWLEN and ARLEN
 
@@ -158,3 +158,11 @@ def connect_channels(m, port, channels):
             m.d.comb += getattr(port, name).eq(getattr(channels, name))
         else:
             m.d.comb += getattr(channels, name).eq(getattr(port, name))
+
+
+def drop_accepted(m, axil):
+    """Lower the AXI4-Lite master's `awvalid` and `wvalid`, each once it has been accepted."""
+    with m.If(axil.awready):
+        m.d.sync += axil.awvalid.eq(0)
+    with m.If(axil.wready):
+        m.d.sync += axil.wvalid.eq(0)

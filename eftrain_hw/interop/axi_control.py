@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from ..dma.axi import LEN_BITS, AxiLite
+from ..dma.axi import LEN_BITS, AxiLite, drop_accepted
 
 __all__ = ["AxiControl", "AxiToLite"]
 
@@ -129,10 +129,7 @@ class AxiToLite(wiring.Component):
                         m.next = "PASS_ON"
             with m.State("PASS_ON"):
                 m.d.comb += axil.bready.eq(1)
-                with m.If(axil.awready):
-                    m.d.sync += axil.awvalid.eq(0)
-                with m.If(axil.wready):
-                    m.d.sync += axil.wvalid.eq(0)
+                drop_accepted(m, axil)
                 with m.If(axil.bvalid):
                     burst.step()
                     with m.If(axil.bresp > response):

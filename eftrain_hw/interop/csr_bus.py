@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..csr.registers import ADDRESS_BITS
-from ..dma.axi import AxiLite
+from ..dma.axi import AxiLite, drop_accepted
 from .soc_library import require_amaranth_soc
 
 __all__ = ["ADDRESS", "COMMAND", "CsrBus", "CsrWindow", "READ_DATA", "WRITE_DATA", "window_access"]
@@ -125,10 +125,7 @@ class CsrWindow(wiring.Component):
                     m.d.sync += axil.arvalid.eq(1)
                     m.next = "READ"
             with m.State("WRITE"):
-                with m.If(axil.awready):
-                    m.d.sync += axil.awvalid.eq(0)
-                with m.If(axil.wready):
-                    m.d.sync += axil.wvalid.eq(0)
+                drop_accepted(m, axil)
                 m.d.comb += axil.bready.eq(1)
                 with m.If(axil.bvalid):
                     m.d.sync += [response.eq(axil.bresp), busy.eq(0)]

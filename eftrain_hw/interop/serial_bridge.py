@@ -5,7 +5,7 @@ from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..csr.registers import ADDRESS_BITS
-from ..dma.axi import Axi, AxiLite
+from ..dma.axi import Axi, AxiLite, drop_accepted
 from .frame_receiver import FrameReceiver, check_idle_cycles
 from .frame_sender import REPLY, FrameSender
 from .serial_protocol import (
@@ -304,10 +304,7 @@ class SerialBridge(wiring.Component):
             m.next = "REGISTER RESPONSE"
         with m.State("REGISTER RESPONSE"):
             m.d.comb += axil.bready.eq(1)
-            with m.If(axil.awready):
-                m.d.sync += axil.awvalid.eq(0)
-            with m.If(axil.wready):
-                m.d.sync += axil.wvalid.eq(0)
+            drop_accepted(m, axil)
             with m.If(axil.bvalid):
                 m.d.sync += status.eq(axil.bresp)
                 m.next = "ANSWER"
