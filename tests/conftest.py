@@ -2,7 +2,10 @@
 
 from importlib.util import find_spec
 
+import pytest
 from hypothesis import settings
+
+from sim import pysim
 
 settings.register_profile("project", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("project")
@@ -16,3 +19,9 @@ def pytest_report_header(config):
     if HAS_TORCH:
         return "PyTorch: installed, the golden model is compared with its autograd"
     return "PyTorch: not installed, stored results of its autograd are used"
+
+
+@pytest.fixture
+def simulate():
+    """`sim.pysim.simulate`: testbenches on a component, with a limit of cycles."""
+    return pysim.simulate

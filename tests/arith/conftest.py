@@ -5,7 +5,6 @@ import warnings
 
 import numpy as np
 import pytest
-from amaranth.sim import Simulator
 
 CORNERS = [
     0x00000000, 0x80000000,  # zeros
@@ -75,24 +74,6 @@ class Binary32:
 @pytest.fixture
 def binary32():
     return Binary32
-
-
-@pytest.fixture
-def simulate():
-    """Function that runs a testbench on a component with a cycle limit."""
-
-    def run(dut, *benches, cycles=20_000):
-        simulator = Simulator(dut)
-        simulator.add_clock(1e-6)
-
-        for bench in benches:
-            simulator.add_testbench(bench)
-        for _ in range(4 * cycles):  # an advance is at least a clock edge
-            if not simulator.advance():
-                return
-        raise AssertionError(f"not finished after {cycles} cycles")
-
-    return run
 
 
 @pytest.fixture

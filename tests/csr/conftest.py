@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 OKAY, SLVERR, DECERR = 0, 2, 3
 
@@ -75,22 +74,3 @@ class Master:
 @pytest.fixture
 def master():
     return Master
-
-
-@pytest.fixture
-def simulate():
-    def run(dut, *benches, cycles=20_000, background=()):
-        async def limit(ctx):
-            for _ in range(cycles):
-                await ctx.tick()
-            raise AssertionError(f"not finished after {cycles} cycles")
-
-        simulator = Simulator(dut)
-        simulator.add_clock(1e-6)
-        for bench in benches:
-            simulator.add_testbench(bench)
-        for bench in (limit, *background):
-            simulator.add_testbench(bench, background=True)
-        simulator.run()
-
-    return run

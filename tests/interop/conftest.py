@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 
 class BurstMaster:
@@ -73,21 +72,3 @@ class BurstMaster:
 @pytest.fixture
 def burst_master():
     return BurstMaster
-
-
-@pytest.fixture
-def simulate():
-    def run(dut, *benches, cycles=20_000):
-        async def limit(ctx):
-            for _ in range(cycles):
-                await ctx.tick()
-            raise AssertionError(f"not finished after {cycles} cycles")
-
-        simulator = Simulator(dut)
-        simulator.add_clock(1e-6)
-        for bench in benches:
-            simulator.add_testbench(bench)
-        simulator.add_testbench(limit, background=True)
-        simulator.run()
-
-    return run

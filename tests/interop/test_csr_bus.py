@@ -19,6 +19,7 @@ from eftrain_hw.interop.csr_bus import (
     CsrWindow,
     window_access,
 )
+from sim.pysim import simulate
 
 CONFIG = AcceleratorConfig.preset("sim-small")
 SLVERR, DECERR = 2, 3
@@ -68,16 +69,7 @@ class Bench:
         connect(m, self.window.axil, self.csr.axil)
         m.d.comb += self.csr.status_idle.eq(1)
 
-        async def limit(ctx):
-            for _ in range(20_000):
-                await ctx.tick()
-            raise AssertionError("not finished after 20,000 cycles")
-
-        simulator = Simulator(m)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.add_testbench(limit, background=True)
-        simulator.run()
+        simulate(m, bench)
 
 
 @pytest.mark.parametrize("width", [8, 16, 32])

@@ -12,6 +12,7 @@ from eftrain_hw.config import AcceleratorConfig
 from eftrain_hw.csr.csr_block import Csr
 from eftrain_hw.csr.registers import ID, by_name
 from eftrain_hw.interop.wishbone import Wishbone, WishboneToAxiLite
+from sim.pysim import simulate
 
 CONFIG = AcceleratorConfig.preset("sim-small")
 
@@ -52,16 +53,7 @@ class Bench:
         connect(m, self.bridge.axil, self.csr.axil)
         m.d.comb += self.csr.status_idle.eq(1)
 
-        async def limit(ctx):
-            for _ in range(20_000):
-                await ctx.tick()
-            raise AssertionError("not finished after 20,000 cycles")
-
-        simulator = Simulator(m)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(bench)
-        simulator.add_testbench(limit, background=True)
-        simulator.run()
+        simulate(m, bench)
 
 
 @pytest.mark.parametrize("gap", [0, 0.7])

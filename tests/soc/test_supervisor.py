@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from eftrain_hw.config import AcceleratorConfig
 from eftrain_hw.csr.errors import WATCHDOG
@@ -75,23 +74,6 @@ class Bench:
         return cycles
 
 
-@pytest.fixture
-def simulate():
-    def run(bench, test, cycles=5000):
-        async def limit(ctx):
-            for _ in range(cycles):
-                await ctx.tick()
-            raise AssertionError(f"not finished after {cycles} cycles")
-
-        simulator = Simulator(bench.dut)
-        simulator.add_clock(1e-6)
-        simulator.add_testbench(test)
-        simulator.add_testbench(limit, background=True)
-        simulator.run()
-
-    return run
-
-
 def test_a_step_that_ends_well(simulate):
     bench = Bench()
     dut = bench.dut
@@ -114,7 +96,7 @@ def test_a_step_that_ends_well(simulate):
             assert not ctx.get(dut.irq)
             assert not ctx.get(dut.core_reset)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_no_interrupt_line_unless_enabled(simulate):
@@ -130,7 +112,7 @@ def test_no_interrupt_line_unless_enabled(simulate):
         await bench(ctx)
         assert ctx.get(dut.irq)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 @pytest.mark.parametrize("sources", [("program",), ("read",), ("write",), ("write", "read"),
@@ -163,7 +145,7 @@ def test_an_error_drains_and_is_reported(sources, simulate):
         await bench.pulse(ctx, "program_done")
         assert bench.status(ctx) == {"idle", "done"}
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_a_bus_that_never_answers(simulate):
@@ -184,7 +166,7 @@ def test_a_bus_that_never_answers(simulate):
         await bench.until_idle(ctx)
         await bench.run_step(ctx)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 @pytest.mark.parametrize("when", ["idle", "busy", "with start", "with done", "with error"])
@@ -206,7 +188,7 @@ def test_soft_reset(when, simulate):
         assert not ctx.get(dut.irq_done) and not ctx.get(dut.irq_error)
         await bench.run_step(ctx)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_abort_falls_before_the_engines_leave_reset(simulate):
@@ -223,7 +205,7 @@ def test_abort_falls_before_the_engines_leave_reset(simulate):
             await bench(ctx)
         await bench.until_idle(ctx)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_watchdog(simulate):
@@ -253,7 +235,7 @@ def test_watchdog(simulate):
         await bench(ctx, 200)
         assert bench.status(ctx) == {"busy"}
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_an_error_outside_a_step_is_none(simulate):
@@ -265,7 +247,7 @@ def test_an_error_outside_a_step_is_none(simulate):
         await bench.pulse(ctx, "nonfinite", "program_done")
         assert bench.status(ctx) == {"idle"}
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)
 
 
 def test_counters_clear_before_the_first_cycle(simulate):
@@ -280,4 +262,4 @@ def test_counters_clear_before_the_first_cycle(simulate):
         ctx.set(dut.start, 0)
         await bench(ctx)
 
-    simulate(bench, test)
+    simulate(bench.dut, test, cycles=5000)

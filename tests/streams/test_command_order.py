@@ -4,18 +4,11 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from eftrain_hw.streams.command_order import TICKET_BITS, CommandCount, CommandCredit, CommandGate
+from sim.pysim import simulate
 
 WRAP = 1 << TICKET_BITS
-
-
-def simulate(dut, bench):
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
 
 
 def test_counts_follow_what_is_issued_taken_and_finished():

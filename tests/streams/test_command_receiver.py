@@ -4,10 +4,10 @@
 import random
 
 import pytest
-from amaranth.sim import Simulator
 
 from eftrain_hw.streams.command import CommandLayout, Field
 from eftrain_hw.streams.command_receiver import CommandReceiver
+from sim.pysim import simulate
 
 LAYOUT = CommandLayout(
     "walk",
@@ -20,20 +20,6 @@ LAYOUT = CommandLayout(
     ],
 )
 ONE_WORD = CommandLayout("mark", 4, [Field("kind", 5, "", flag=True)])
-
-
-def simulate(dut, *benches, cycles=4000):
-    async def limit(ctx):
-        for _ in range(cycles):
-            await ctx.tick()
-        raise AssertionError(f"not finished after {cycles} cycles")
-
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for bench in benches:
-        simulator.add_testbench(bench)
-    simulator.add_testbench(limit, background=True)
-    simulator.run()
 
 
 async def send(ctx, dut, words, idle=lambda: False):
