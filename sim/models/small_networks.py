@@ -1,8 +1,21 @@
 """Networks with every kind of layer, odd in every size, whose step takes a few thousand cycles."""
 
-from eftrain_hw import nn
+from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
 
-__all__ = ["SMALL_NETWORKS"]
+__all__ = ["LEAST_CONFIG", "SMALL_NETWORKS", "least_program"]
+
+# every memory as small as it may be: the RTL compiles in seconds
+LEAST_CONFIG = AcceleratorConfig(
+    rows=4,
+    lanes=4,
+    drain_lanes=2,
+    moving_words=64,
+    stationary_words=64,
+    accumulator_depth=64,
+    bias_depth=32,
+    pool_words=64,
+    loss_words=64,
+)
 
 
 def strided():
@@ -59,3 +72,22 @@ def perceptron():
 
 
 SMALL_NETWORKS = {make.__name__: make for make in (strided, pooled, large_kernel, perceptron)}
+
+
+def least_program(config=LEAST_CONFIG, *, batch_size=4):
+    """A convolution, a pooling and a fully connected layer, compiled for SGD."""
+    network = nn.Sequential(
+        nn.Conv2d(1, 5, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(20, 3),
+        input_shape=(1, 5, 4),
+    )
+    return compile_network(
+        network,
+        config,
+        batch_size=batch_size,
+        loss=nn.CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.1, momentum=0.9),
+    )

@@ -9,22 +9,10 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from eftrain_hw import AcceleratorConfig
 from eftrain_hw.runtime import pynq_clock, pynq_device, pynq_interrupt
 from eftrain_hw.runtime.simulation import build_library, to_verilog
 from sim.models import fake_pynq
-
-BOARD_CONFIG = AcceleratorConfig(
-    rows=4,
-    lanes=4,
-    drain_lanes=2,
-    moving_words=64,
-    stationary_words=64,
-    accumulator_depth=64,
-    bias_depth=32,
-    pool_words=64,
-    loss_words=64,
-)
+from sim.models.small_networks import LEAST_CONFIG
 
 BEATS = 16
 _AXI = {
@@ -178,7 +166,7 @@ def make_board(monkeypatch):
     """make_board(config) puts a board (sim.models.fake_pynq) behind `import pynq`."""
     boards = []
 
-    def make(config=BOARD_CONFIG, **options):
+    def make(config=LEAST_CONFIG, **options):
         board = fake_pynq.FakeBoard(config, **options)
         boards.append(board)
         monkeypatch.setitem(sys.modules, "pynq", board.module)
@@ -197,4 +185,4 @@ def make_board(monkeypatch):
 @pytest.fixture
 def board_config():
     """What `make_board` builds by default."""
-    return BOARD_CONFIG
+    return LEAST_CONFIG

@@ -7,42 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw import Trainer, open_device
 from eftrain_hw.cli import main
 from eftrain_hw.runtime import BoardError, DeviceError, pynq_device, pynq_interrupt
 from eftrain_hw.runtime.pynq_bitstream import write_manifest
 from eftrain_hw.runtime.simulation import BusFault
 from sim.models import fake_pynq
-
-CONFIG = AcceleratorConfig(
-    rows=4,
-    lanes=4,
-    drain_lanes=2,
-    moving_words=64,
-    stationary_words=64,
-    accumulator_depth=64,
-    bias_depth=32,
-    pool_words=64,
-    loss_words=64,
-)
-
-
-def compiled(config=CONFIG, batch_size=4):
-    network = nn.Sequential(
-        nn.Conv2d(1, 5, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(20, 3),
-        input_shape=(1, 5, 4),
-    )
-    return compile_network(
-        network,
-        config,
-        batch_size=batch_size,
-        loss=nn.CrossEntropyLoss(),
-        optimizer=optim.SGD(lr=0.1, momentum=0.9),
-    )
+from sim.models.small_networks import LEAST_CONFIG as CONFIG
+from sim.models.small_networks import least_program
 
 
 @pytest.fixture
@@ -60,7 +32,7 @@ def bitstream(tmp_path):
 
 
 def trained(device, data):
-    trainer = Trainer(compiled(), device, seed=3)
+    trainer = Trainer(least_program(), device, seed=3)
     trainer.fit(*data, epochs=2, progress=False)
     return {"logits": trainer.logits(data[0]), **trainer.state_dict(), **trainer.momentum_dict()}
 
@@ -121,7 +93,7 @@ def test_the_stand_in_sees_missing_cache_maintenance(
     """Without this the tests here would prove nothing about caches."""
     make_board()
     with open_device("pynq", CONFIG, bitstream=bitstream, timeout=0.01) as device:
-        device.load_program(compiled())
+        device.load_program(least_program())
         monkeypatch.setattr(fake_pynq.CachedBuffer, missing, lambda self: None)
         try:
             found = trained(device, data)
@@ -134,7 +106,7 @@ def test_cache_lines_at_the_edges(make_board, bitstream):
     """Tensors that are no whole lines do not pull their neighbours along."""
     make_board()
     with open_device("pynq", CONFIG, bitstream=bitstream) as device:
-        program = compiled()
+        program = least_program()
         device.load_program(program)
         rng = np.random.default_rng(1)
         values = {}
@@ -238,7 +210,7 @@ def test_find_uio(tmp_path):
 
 def test_timeout_says_what_it_was_doing(make_board, bitstream, data, golden):
     board = make_board()
-    program = compiled()
+    program = least_program()
     with open_device("pynq", CONFIG, bitstream=bitstream, timeout=0.002, watchdog=0) as device:
         trainer = Trainer(program, device, seed=3)
         spec = program.tensors["4.weight"]
@@ -264,7 +236,7 @@ def test_timeout_says_what_it_was_doing(make_board, bitstream, data, golden):
 def test_ctrl_c_stops_the_accelerator(make_board, bitstream, data, golden, monkeypatch):
     board = make_board()
     with open_device("pynq", CONFIG, bitstream=bitstream) as device:
-        device.load_program(compiled())
+        device.load_program(least_program())
 
         def interrupted(seconds):
             raise KeyboardInterrupt
@@ -284,7 +256,7 @@ def test_ctrl_c_stops_the_accelerator(make_board, bitstream, data, golden, monke
 
 def test_error_names_layer_and_tensor(make_board, bitstream, data):
     board = make_board()
-    program = compiled()
+    program = least_program()
     with open_device("pynq", CONFIG, bitstream=bitstream) as device:
         trainer = Trainer(program, device, seed=3)
         address = device._memory.address + program.tensors["4.weight"].address
@@ -334,8 +306,8 @@ def test_memory_that_is_not_there(make_board, bitstream):
     with open_device("pynq", CONFIG, bitstream=bitstream) as device:
         message = r"\d+ bytes of contiguous memory could not be allocated \(Failed to allocate"
         with pytest.raises(BoardError, match=message):
-            device.load_program(compiled(batch_size=64))
-        device.load_program(compiled())  # a smaller one fits
+            device.load_program(least_program(batch_size=64))
+        device.load_program(least_program())  # a smaller one fits
     assert board.allocated == 0
 
 
@@ -343,7 +315,7 @@ def test_memory_is_given_back_when_a_program_is_replaced(make_board, bitstream, 
     board = make_board()
     with open_device("pynq", CONFIG, bitstream=bitstream) as device:
         for batch in (4, 2, 6):
-            Trainer(compiled(batch_size=batch), device).fit(*data, progress=False)
+            Trainer(least_program(batch_size=batch), device).fit(*data, progress=False)
             assert board.allocated == 1
 
 

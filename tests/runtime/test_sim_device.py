@@ -3,40 +3,16 @@
 import numpy as np
 import pytest
 
-from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw import Trainer, compile_network, nn, open_device, optim
 from eftrain_hw.runtime import DeviceError
 from eftrain_hw.runtime.simulation import BusFault
-
-CONFIG = AcceleratorConfig(
-    rows=4,
-    lanes=4,
-    drain_lanes=2,
-    moving_words=64,
-    stationary_words=64,
-    accumulator_depth=64,
-    bias_depth=32,
-    pool_words=64,
-    loss_words=64,
-)
+from sim.models.small_networks import LEAST_CONFIG as CONFIG
+from sim.models.small_networks import least_program
 
 
 @pytest.fixture(scope="module")
 def program():
-    network = nn.Sequential(
-        nn.Conv2d(1, 5, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(20, 3),
-        input_shape=(1, 5, 4),
-    )
-    return compile_network(
-        network,
-        CONFIG,
-        batch_size=4,
-        loss=nn.CrossEntropyLoss(),
-        optimizer=optim.SGD(lr=0.1, momentum=0.9),
-    )
+    return least_program()
 
 
 @pytest.fixture(scope="module")
