@@ -27,9 +27,12 @@ accumulators; no command; sweeps too short."""
 _LINE = 64  # bytes of the first request of a descriptor
 _CHECKED = 3  # from its answer to the next request
 _NEXT = 2  # from one of the others to the next
-_START = 9  # from the doorbell to the first request
-_END = 9  # from the last answer to the interrupt
-_HEADER = 4  # from a descriptor that is there to its first command
+_START = 1  # from the doorbell to the first request
+_END = 5  # from the last answer to the interrupt
+_HANDED = 4  # from a descriptor's last word until the sequencer has it
+_HEADER = 9  # from there to its first command
+_GATE = 2  # from a vector command that is seen to the vector unit
+_WRAPPED = 7  # from a descriptor's last command until the next one may begin
 
 
 @dataclass(frozen=True)
@@ -201,10 +204,10 @@ class Machine:
         for number, descriptor in enumerate(descriptors):
             while len(self._ready) <= number:
                 yield self._fetched
-            yield max(now, self._ready[number])
+            now = max(now + _WRAPPED if number else 0, self._ready[number] + _HANDED)
+            yield now
             self._begun += 1
             self._fetch_next.fire()
-            now = max(now, self._ready[number])
             if not number:
                 self.timing.fetch = now
             now += _HEADER
@@ -337,7 +340,7 @@ class Machine:
                     self._before_last + rows + 1 if n > 1 else ready + 1
                 )
             if cost.release_accumulator:
-                self.drain.full.append(end + latency + 1)
+                self.drain.full.append(end + latency)
                 self.drain.changed.fire()
 
     def _published(self, name, number):
@@ -360,7 +363,7 @@ class Machine:
         while True:
             yield from self._next("vector")
             fields, layout, tickets, seen = self._command
-            yield max(self.kernel.now, seen + 5)
+            yield max(self.kernel.now, seen + _GATE)
             yield from self._finished("drain", tickets[0])
             while self.vector.busy:
                 yield self.vector.quiet

@@ -12,9 +12,9 @@ _AHEAD = 128  # `memory_reader.AHEAD_WORDS`
 _CROWD = 32  # bus words behind the turns from which on only the urgent client has its turn
 _TAKEN = 16  # requests that a port of the memory takes
 _BEHIND = 6  # requests that have had their turn: in registers, checked, being split
-_TURN = 6  # from a request to its address on the port
+_TURN = 6  # from a request to its address on the port; one less for who was served last
 _HAND_OVER = 4  # from the last beat of a word to the client
-_TO_PORT = 6  # from a burst's last word to its first beat on the port
+_TO_PORT = 5  # from a burst's last word to its first beat on the port
 _ANSWER = 4  # from the memory's answer to the client
 
 
@@ -103,10 +103,10 @@ class _Side:
             if found is None:
                 yield self.asked
                 continue
-            turn = found
-            client = clients[turn]
+            client = clients[found]
             bursts, done, words = client.waiting.popleft()
-            behind.append((self.kernel.now, bursts, done))
+            behind.append((self.kernel.now + _TURN - (found == turn), bursts, done))
+            turn = found
             self._inside += words
             client.taken.fire()
             self._moved.fire()
@@ -173,8 +173,8 @@ class ReadSide(_Side):
         while True:
             while not self._behind:
                 yield self._moved
-            asked, bursts, done = self._behind[0]
-            yield max(asked + _TURN, free)
+            due, bursts, done = self._behind[0]
+            yield max(due, free)
             left = len(bursts)
             for words, count, spread in self._units(bursts):
                 each = words // self._ports if spread else self._size
@@ -256,8 +256,8 @@ class WriteSide(_Side):
         while True:
             while not self._behind:
                 yield self._moved
-            asked, bursts, (moved, done) = self._behind[0]
-            yield max(asked + _TURN, free)
+            due, bursts, (moved, done) = self._behind[0]
+            yield max(due, free)
             for number, words in enumerate(bursts):
                 while True:
                     port = self._best_port()
