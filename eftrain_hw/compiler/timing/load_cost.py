@@ -11,6 +11,11 @@ _EXCHANGE = 7  # cycles of the load walker from lane to lane
 _WALK_BITS = 3  # bits of the first row that its multiplication hides
 _LINE = 64
 _EVEN = 512  # vectors or bus words: a multiple of all requests
+_ALL = 65535  # an `image_limit` that nothing reaches
+_FIELDS = (
+    "destination mode acquire publish image_limit lane_images lane_rows lane_columns lane_row_step"
+    " lane_column_step images image_stride blocks block_stride row rows height column columns width"
+).split()
 
 
 class Request(NamedTuple):
@@ -150,28 +155,9 @@ def load_cost(config, fields):
     return _load_cost(
         config,
         (fields["base"] * words % _EVEN, fields["exponent_base"] * words % _EVEN),
-        fields["destination"],
-        fields["mode"],
-        fields["acquire"],
-        fields["publish"],
         fields["vector"] % _EVEN,
-        fields["image"] if fields["image_limit"] != 65535 else 0,
-        fields["image_limit"],
-        fields["lane_images"],
-        fields["lane_rows"],
-        fields["lane_columns"],
-        fields["lane_row_step"],
-        fields["lane_column_step"],
-        fields["images"],
-        fields["image_stride"],
-        fields["blocks"],
-        fields["block_stride"],
-        fields["row"],
-        fields["rows"],
-        fields["height"],
-        fields["column"],
-        fields["columns"],
-        fields["width"],
+        fields["image"] if fields["image_limit"] != _ALL else 0,
+        *(fields[name] for name in _FIELDS),
     )
 
 
@@ -179,12 +165,12 @@ def load_cost(config, fields):
 def _load_cost(
     config,
     bases,
+    vector,
+    image,
     destination,
     mode,
     acquire,
     publish,
-    vector,
-    image,
     image_limit,
     lane_images,
     lane_rows,
