@@ -44,7 +44,6 @@ class Drain:
         self._walks, self._walk_given = deque(), Event(reads.kernel)
         self._walked = Event(reads.kernel)
         self._waiting = 0  # commands that are not walked to the end
-        self._used = 0  # words of the mask
         self._walk_end = 0
         self.quiet = Event(reads.kernel)
         self._elements.changed = self._exponents.changed = self.quiet.fire
@@ -108,14 +107,12 @@ class Drain:
                 for part in run.parts:
                     end = kernel.now + part.steps * cost.interval
                     if part.mask_words:
-                        self._used += part.mask_words
                         start = kernel.now
-                        while self._mask.came < self._used:
-                            yield self._mask.arrived
+                        first, last = yield from self._mask.come(part.mask_words)
                         if kernel.now > start:  # it came while the drain waited
-                            start = max(start, self._mask.first)
+                            start = max(start, first)
                             each = part.steps / part.mask_words
-                            end = max(start + part.steps, self._mask.last + each - 1)
+                            end = max(start + part.steps, last + each - 1)
                     yield end
                     if part.mask_words:
                         self._mask.use(part.mask_words)

@@ -94,12 +94,14 @@ class Loader:
             while not self._walked:
                 yield self._given
             cost, start = self._walked.popleft()
-            entry = None
+            entry, before = None, -1
             for number, request in enumerate(cost.requests):
-                due = start + request.offset
-                if kernel.now > due:
-                    start += kernel.now - due
-                yield due
+                if request.offset != before:  # a block more; the walker is one ahead at most
+                    before = request.offset
+                    due = start + before
+                    if kernel.now > due:
+                        start += kernel.now - due
+                    yield due
                 if number >= cost.last_item:
                     self._free_walker()
                 if request.gather:

@@ -2,140 +2,19 @@
 
 from collections import deque
 
-from .kernel import Event
+from .turns import IN_FLIGHT, Client, Side, burst_words, bursts_of
 
 __all__ = ["Client", "ReadSide", "WriteSide", "burst_words", "bursts_of"]
 
-_IN_FLIGHT = 32  # `memory_reader.BURSTS_IN_FLIGHT`, and the writer's
 _QUEUE = 512  # of a port of the writer
 _AHEAD = 128  # `memory_reader.AHEAD_WORDS`
-_CROWD = 32  # bus words behind the turns from which on only the urgent client has its turn
 _TAKEN = 16  # requests that a port of the memory takes
-_BEHIND = 6  # requests that have had their turn: in registers, checked, being split
-_TURN = 6  # from a request to its address on the port
 _HAND_OVER = 4  # from the last beat of a word to the client
-_TO_PORT = 6  # from a burst's last word to its first beat on the port
+_TO_PORT = 5  # from a burst's last word to its first beat on the port
 _ANSWER = 4  # from the memory's answer to the client
 
 
-def burst_words(config):
-    """Bus words of the longest burst."""
-    return max(1, config.max_burst_beats // config.ports)
-
-
-def bursts_of(first, words, size):
-    """Words of the bursts of a request that starts at word `first`: cut at multiples of `size`."""
-    parts = []
-    while words > 0:
-        part = min(words, size - first % size)
-        parts.append(part)
-        first += part
-        words -= part
-    return tuple(parts)
-
-
-class Client:
-    """Requests of one client.
-
-    Parameters
-    ----------
-    side : ReadSide or WriteSide
-    places : int
-        Requests that the client holds until they have had their turn.
-    urgent : bool
-        It is served before the others.
-
-    Members
-    -------
-    taken : Event
-        A request has had its turn.
-    """
-
-    def __init__(self, side, places=1, urgent=False):
-        self._side, self._places, self.urgent = side, places, urgent
-        self.waiting = deque()
-        self.taken = Event(side.kernel)
-
-    @property
-    def room(self):
-        return len(self.waiting) < self._places
-
-    def ask(self, bursts, done):
-        """Ask for bursts (words of each).
-
-        `done(start, end, words)` is called for each part that has been handed over, words from
-        `start` to `end`; of a write, `done(end)` once when all is answered.
-        """
-        self.waiting.append((bursts, done, sum(bursts)))
-        self._side.asked.fire()
-
-
-class _Side:
-    """What reader and writer have in common: the turns of the clients.
-
-    Where one of them is urgent the others are served only while few words are between the clients
-    and the ports (`dma.burst_source`).
-    """
-
-    def __init__(self, kernel, config, bus, queue):
-        self.kernel, self.bus = kernel, bus
-        self.asked, self._moved = Event(kernel), Event(kernel)
-        self._ports, self._clients, self._urgent = config.ports, [], None
-        self._size = burst_words(config)
-        self._behind = deque()
-        self._flight = self._inside = 0
-        self._room = [queue] * config.ports
-        self.words = 0
-        kernel.start(self._turns())
-        kernel.start(self._issue())
-
-    def client(self, places=1, urgent=False):
-        client = Client(self, places, urgent)
-        self._clients.append(client)
-        if urgent:
-            self._urgent = client
-        return client
-
-    def _turns(self):
-        clients, behind, turn = self._clients, self._behind, 0
-        while True:
-            found = self._next(turn) if len(behind) < _BEHIND else None
-            if found is None:
-                yield self.asked
-                continue
-            turn = found
-            client = clients[turn]
-            bursts, done, words = client.waiting.popleft()
-            behind.append((self.kernel.now, bursts, done))
-            self._inside += words
-            client.taken.fire()
-            self._moved.fire()
-            yield self.kernel.now + 1
-
-    def _next(self, turn):
-        """Number of the client that is served after client `turn`, or None."""
-        clients, urgent = self._clients, self._urgent
-        if urgent is not None:
-            if urgent.waiting:
-                return clients.index(urgent)
-            if self._inside >= _CROWD:
-                return None
-        for number in (*range(turn + 1, len(clients)), *range(turn + 1)):
-            if clients[number].waiting:
-                return number
-        return None
-
-    def _left(self, words):
-        """So many words have gone to the ports."""
-        self._inside -= words
-        self.asked.fire()
-
-    def _best_port(self):
-        room = self._room
-        return room.index(max(room))
-
-
-class ReadSide(_Side):
+class ReadSide(Side):
     """Bursts go out in the order of the turns; words come back to the clients in that order.
 
     Two bursts a port of a long request are moved as one, over all ports at once.
@@ -173,8 +52,8 @@ class ReadSide(_Side):
         while True:
             while not self._behind:
                 yield self._moved
-            asked, bursts, done = self._behind[0]
-            yield max(asked + _TURN, free)
+            due, bursts, done = self._behind[0]
+            yield max(due, free)
             left = len(bursts)
             for words, count, spread in self._units(bursts):
                 each = words // self._ports if spread else self._size
@@ -183,7 +62,7 @@ class ReadSide(_Side):
                     least = min(self._room) if spread and self._ports > 1 else self._room[port]
                     most = max(self._outstanding) if spread else self._outstanding[port]
                     if (
-                        self._flight + count <= _IN_FLIGHT
+                        self._flight + count <= IN_FLIGHT
                         and least >= each
                         and most < _TAKEN
                     ):
@@ -242,7 +121,7 @@ class ReadSide(_Side):
         self._moved.fire()
 
 
-class WriteSide(_Side):
+class WriteSide(Side):
     """Words move to the ports' queues one burst after another; answers are taken in that order."""
 
     def __init__(self, kernel, config, bus, latency):
@@ -256,12 +135,12 @@ class WriteSide(_Side):
         while True:
             while not self._behind:
                 yield self._moved
-            asked, bursts, (moved, done) = self._behind[0]
-            yield max(asked + _TURN, free)
+            due, bursts, (moved, done) = self._behind[0]
+            yield max(due, free)
             for number, words in enumerate(bursts):
                 while True:
                     port = self._best_port()
-                    if self._flight < _IN_FLIGHT and self._room[port] >= self._size:
+                    if self._flight < IN_FLIGHT and self._room[port] >= self._size:
                         break
                     yield self._moved
                     yield max(kernel.now, free)

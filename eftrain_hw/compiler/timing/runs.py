@@ -29,11 +29,6 @@ class RunReader:
     -------
     size : int
         Words of the longest request; longer runs are cut at its multiples.
-    came : int
-        Words that have come, of all runs.
-    first, last : float
-        When the first and the last word of the request that came last could be used.
-    arrived : Event
     """
 
     def __init__(self, side, config, depth=32, urgent=False):
@@ -41,7 +36,8 @@ class RunReader:
         self._burst, self.size = burst_words(config), min(16, depth // 4)
         self._free = depth
         self._runs, self._news = deque(), Event(side.kernel)
-        self.came, self.first, self.last, self.arrived = 0, 0, 0, Event(side.kernel)
+        self._came, self._taken, self._latest = 0, 0, (0, 0, 0)
+        self._arrived = Event(side.kernel)
         side.kernel.start(self._ask())
 
     def run(self, first, words):
@@ -53,6 +49,17 @@ class RunReader:
         """So many words have been used, at present."""
         self._free += words
         self._news.fire()
+
+    def come(self, words):
+        """Wait for so many words more; then (time, time) at which they can be used, first and last.
+
+        Known of the request that came last: what came before is there, at time 0.
+        """
+        self._taken += words
+        while self._came < self._taken:
+            yield self._arrived
+        first, last, latest = self._latest
+        return (first, last) if self._came - self._taken < latest else (0, 0)
 
     def _ask(self):
         while True:
@@ -70,9 +77,9 @@ class RunReader:
 
     def _come(self, start, end, words):
         def note():
-            self.came += words
-            self.first, self.last = start + _ITEM, end + _ITEM
-            self.arrived.fire()
+            self._came += words
+            self._latest = start + _ITEM, end + _ITEM, words
+            self._arrived.fire()
 
         self._kernel.at(end + _ITEM, note)
 
