@@ -43,6 +43,8 @@ class ConvOp:
         PyTorch's shape.
     flattened : (int, int, int) or None
         Channels, height and width of the map that a Linear layer sees flattened.
+    channel_last : bool
+        The flattened map's features are numbered with the channel innermost.
     folded : dict or None
         kernel, stride and padding of a first layer whose taps are folded into the lanes: it is a
         1x1 convolution here, and the host folds the input (`compiler.fold`).
@@ -88,6 +90,7 @@ class ConvOp:
     train_weight: bool = True
     train_bias: bool = True
     dx: str = None
+    channel_last: bool = False
 
 
 @dataclass
@@ -179,6 +182,12 @@ class Program:
         batch = np.zeros((self.batch_size, *self.network.input_shape), np.float32)
         batch[: len(x)] = x
         maps = batch.reshape(*batch.shape, *(1,) * (4 - batch.ndim))
+        layout = getattr(self.ops[0], "input_layout", None)
+        if layout:
+            channels, pixels, channel_last = layout
+            shape = (pixels, channels) if channel_last else (channels, pixels)
+            maps = batch.reshape(len(batch), *shape)
+            maps = (maps.swapaxes(1, 2) if channel_last else maps)[..., None]
         folded = getattr(self.ops[0], "folded", None)
         if folded:
             maps = fold_input(maps, **folded)

@@ -5,12 +5,14 @@ import numpy as np
 from ..formats import Blocked, format_named
 from .parameters import parameter_from_device, parameter_to_device, weight_mask
 
-__all__ = ["device_state", "network_state"]
+__all__ = ["device_state", "network_state", "operation_of"]
 
 
-def _operation(program, name):
+def operation_of(program, name):
+    """(operation, name within it) of a parameter or running statistic such as "3.weight"."""
     key, _, own = name.rpartition(".")
-    op = next(op for op in program.ops if getattr(op, "key", None) == key)
+    ops = (op for op in program.ops if getattr(op, "key", None) == key)
+    op = next(op for op in ops if own in getattr(op, "owned", (own,)))
     return op, own
 
 
@@ -32,7 +34,7 @@ def device_state(program, state):
     lanes, format = program.config.lanes, format_named(program.config.format)
     network, tensors = program.network, {}
     for name, shape in {**network.parameters(), **network.buffers()}.items():
-        op, own = _operation(program, name)
+        op, own = operation_of(program, name)
         values = np.asarray(state[name], np.float32)
         if values.shape != tuple(shape):
             raise ValueError(f"state[{name!r}] must have shape {tuple(shape)}, not {values.shape}")
@@ -57,6 +59,6 @@ def network_state(program, tensors):
     names = [(name, f"{name}.master") for name in network.parameters()]
     names += [(name, name) for name in network.buffers()]
     return {
-        name: parameter_from_device(*_operation(program, name), tensors[tensor])
+        name: parameter_from_device(*operation_of(program, name), tensors[tensor])
         for name, tensor in names
     }

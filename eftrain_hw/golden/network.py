@@ -117,6 +117,8 @@ def _trained(program):
 
 def _own_parameters(op):
     """Names of an operation's parameters that are trained."""
+    if hasattr(op, "trained_names"):
+        return op.trained_names
     wanted = {name: getattr(op, f"train_{name}", False) for name in ("weight", "bias")}
     return [name for name, trained in wanted.items() if trained]
 

@@ -26,6 +26,8 @@ class Value:
         What makes it; None for the input.
     trained : bool
         Whether a gradient is wanted: something that makes it is trained.
+    channel_last : bool
+        Features are numbered with the channel innermost, not outermost as Flatten has it.
     """
 
     tensor: str
@@ -35,6 +37,7 @@ class Value:
     relu: bool = False
     op: object = None
     trained: bool = False
+    channel_last: bool = False
 
     def replace(self, **changes):
         return replace(self, **changes)
@@ -52,12 +55,15 @@ class State:
         Operation by the name of the tensor it makes.
     users : dict
         By tensor: (operation, which of its inputs), in the order of the network.
+    orders : dict
+        By the name of a TTLinear's node: whether its cores are contracted from the last one on.
     """
 
-    def __init__(self, network, config, batch_size, optimizer):
+    def __init__(self, network, config, batch_size, optimizer, orders):
         self.network, self.config, self.batch = network, config, batch_size
         self.optimizer = optimizer
         self.ops, self.tensors, self.makers, self.users = [], {}, {}, {}
+        self.orders = orders
         self.dropouts = 0
 
     def blocks(self, value):
