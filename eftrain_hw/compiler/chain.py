@@ -75,6 +75,8 @@ class TTStepOp:
     input_layout : (int, int, bool) or None
         Of the network's input where this is the first operation: channels, pixels, and whether the
         channels are the innermost factor of a feature's number.
+    gradient_format : str or None
+        What the core's gradient is encoded to; None: it is fp32.
     split : (int, int, int)
     relu, raw, mask, input_gradient, train_weight, dx
         As ConvOp.
@@ -104,6 +106,7 @@ class TTStepOp:
     input_gradient: bool = True
     train_weight: bool = True
     dx: str = None
+    gradient_format: str = None
 
     @property
     def owned(self):

@@ -5,6 +5,7 @@ from math import prod
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
+from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
 from .support import check_supported
 
@@ -13,11 +14,11 @@ __all__ = ["allocate", "compile_network", "place", "prepare"]
 GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
 
 
-def prepare(network, config, *, batch_size, loss, optimizer):
+def prepare(network, config, *, batch_size, loss, optimizer, precision=None):
     """Operations and tensors of a training step, laid out in DRAM, without descriptors.
 
     What the golden model runs; `compile_network` adds the descriptors. Parameters and errors as
-    there.
+    there; `precision` is a Precision, with format bfp8, or None.
 
     Returns
     -------
@@ -36,7 +37,11 @@ def prepare(network, config, *, batch_size, loss, optimizer):
         raise ValueError("compile_network: network must have an input_shape, not None")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= 4096:
         raise ValueError(f"compile_network: batch_size must be 1 to 4096, not {batch_size!r}")
-    ops, tensors = lower(network, config, batch_size, loss, optimizer)
+    if precision is not None and not isinstance(precision, Precision):
+        raise TypeError(f"prepare: precision must be Precision or None, not {precision!r}")
+    if precision is not None and config.format != "bfp8":
+        raise ValueError(f"prepare: precision must be None with format {config.format!r}")
+    ops, tensors = lower(network, config, batch_size, loss, optimizer, precision)
     program = Program(
         config=config,
         network=network,
@@ -46,6 +51,7 @@ def prepare(network, config, *, batch_size, loss, optimizer):
         ops=ops,
         tensors=tensors,
         logits=ops[-1].logits,
+        precision=precision,
     )
     program.memory_bytes = allocate(tensors.values())
     return program

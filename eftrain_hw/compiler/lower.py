@@ -62,9 +62,9 @@ def _is_transparent(layer):
 class _Lowering:
     """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size, loss, optimizer, orders):
+    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision):
         self.network, self.loss = network, loss
-        self.state = State(network, config, batch_size, optimizer, orders)
+        self.state = State(network, config, batch_size, optimizer, orders, precision)
         self.values = {}
 
     def run(self):
@@ -188,7 +188,7 @@ class _Lowering:
         return LossOp("loss", last.y, gradient, value.shape[0], self.loss.label_smoothing)
 
 
-def lower(network, config, batch_size, loss=None, optimizer=None):
+def lower(network, config, batch_size, loss=None, optimizer=None, precision=None):
     """Operations in forward order (the loss last) and the tensors by name.
 
     ReLU is fused into what makes its input, Flatten costs nothing, and Linear becomes a 1x1
@@ -204,6 +204,8 @@ def lower(network, config, batch_size, loss=None, optimizer=None):
         None: cross-entropy.
     optimizer : optim.Optimizer or None
         None: SGD; says which state each parameter has.
+    precision : Precision or None
+        Widths of tensor-train layers, and of activations and gradients; None: all as the format.
 
     Raises
     ------
@@ -215,7 +217,9 @@ def lower(network, config, batch_size, loss=None, optimizer=None):
     refusal = None
     for orders in contraction_orders(network, config, batch_size):
         try:
-            return _Lowering(network, config, batch_size, loss, optimizer, orders).run()
+            return _Lowering(
+                network, config, batch_size, loss, optimizer, orders, precision
+            ).run()
         except LayoutError as error:
             refusal = refusal or error
     raise refusal

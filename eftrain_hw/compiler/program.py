@@ -151,6 +151,7 @@ class Program:
         Byte offset of each program.
     tags : dict
         Descriptor tag to a name such as "0.Conv2d forward".
+    precision : Precision or None
     memory_bytes : int
         DRAM that everything takes, from offset 0.
     schedule : list
@@ -170,6 +171,7 @@ class Program:
     tags: dict = field(default_factory=dict)
     memory_bytes: int = 0
     schedule: list = field(default_factory=list)
+    precision: object = None
 
     @property
     def classes(self):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..formats import Blocked, format_named
+from ..formats import encode_narrow, format_named
 from .parameters import parameter_from_device, parameter_to_device, weight_mask
 
 __all__ = ["device_state", "network_state", "operation_of"]
@@ -44,7 +44,8 @@ def device_state(program, state):
             continue
         tensors[f"{name}.master"] = device
         if name in program.tensors:
-            tensors[name] = Blocked.encode(format, device)
+            bits = program.tensors[name].bits or 8
+            tensors[name] = encode_narrow(device, bits, format)
         if f"{name}.mask" in program.tensors:
             tensors[f"{name}.mask"] = weight_mask(op, lanes)
         for item in program.optimizer.STATE:

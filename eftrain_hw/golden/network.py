@@ -78,6 +78,10 @@ def training_step(program, tensors, **parameters):
         if op.input_gradient or _own_parameters(op):
             run_backward(op, tensors, step)
     trained = _trained(program)
+    for name in trained:
+        gradient = tensors[f"{name}.gradient"]
+        if isinstance(gradient, Blocked):
+            tensors[f"{name}.gradient"] = gradient.decode()
     if program.optimizer.accumulation > 1:
         for name in trained:
             gradient, total = tensors[f"{name}.gradient"], f"{name}.accumulated"
@@ -87,13 +91,12 @@ def training_step(program, tensors, **parameters):
 
 
 def _loss(program, tensors, step):
-    format = format_named(program.config.format)
     loss, batch = program.ops[-1], program.batch_size
     count = step.loss_images or step.valid_images
     settings = {
         "valid": step.valid_images,
         "inv_n": np.float32(1) / np.float32(count),
-        "format": format,
+        "format": format_named(program.tensors[loss.gradient].format),
     }
     outputs = tensors[loss.logits]
     if hasattr(loss, "features"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..formats import format_named
+from ..formats import Blocked, format_named
 from .tensor_train import (
     bias_gradient,
     feature_bias,
@@ -46,6 +46,8 @@ def _backward_step(op, tensors, step):
         tensors[op.dx or f"d{op.x}"] = dx.reshape(*x.elements.shape[:-1])
     if op.train_weight:
         gradient = step_backward_core(x, dy, kernel=op.kernel, split=op.split, **settings)
+        if op.gradient_format is not None:
+            gradient = Blocked.encode(format_named(op.gradient_format), gradient)
         tensors[f"{op.key}.{op.core}.gradient"] = gradient
 
 

@@ -202,21 +202,39 @@ def _connect(state, node, name, value, steps, bias_shape, bias_layout):
         shapes[f"cores.{op.core}"] = (
             view.modes * view.blocks, op.conv_in[0], *op.kernel, lanes, lanes,
         )  # fmt: skip
+        if state.precision is not None:
+            op.gradient_format = state.precision.format_of("gradients")
         _register(state, op)
         wanted = wanted or op.train_weight
         tensor, shape = op.y, op.out_shape
     for parameter, device in shapes.items():
         state.add_parameters(node, {parameter: device}, copies=(parameter,))
+    if layer.bias:
+        state.add_parameters(node, {"bias": bias_shape})
+    _narrow(state, node)
     if not layer.bias:
         return op
-    state.add_parameters(node, {"bias": bias_shape})
     op = FeatureBiasOp(
         name=f"{name} bias", x=tensor, y=f"y{node.name}", key=node.name, in_shape=shape,
-        out_shape=shape, shape=bias_shape, layout=bias_layout, format=state.config.format,
+        out_shape=shape, shape=bias_shape, layout=bias_layout, format=state.format_of("activation"),
         input_gradient=wanted, train_bias="bias" in trained,
     )  # fmt: skip
     _register(state, op)
     return op
+
+
+def _narrow(state, node):
+    """Widths of the parameters of a layer, and gradients of cores that are stored encoded."""
+    precision = state.precision
+    if precision is None:
+        return
+    for name in node.layer.parameters():
+        full = f"{node.name}.{name}"
+        state.tensors[f"{full}.master"].bits = precision.master
+        if full in state.tensors:
+            state.tensors[full].bits = precision.weights
+            if f"{full}.gradient" in state.tensors:
+                state.tensors[f"{full}.gradient"].storage = "blocked"
 
 
 def _register(state, op):
