@@ -31,9 +31,10 @@ def memory_arguments(plan):
 
 def memory_command(config, arguments):
     """Print the ledger at the start ranks, and at the end ranks where they are given."""
-    from ..compiler.ledger import memory_ledger, twin_ledger, with_ranks
+    from ..compiler.ledger import memory_ledger, twin_ledger
     from ..compiler.nn import CrossEntropyLoss
     from ..compiler.optim import SGD
+    from ..compiler.rebuild import with_ranks
 
     network, precision = named_network(arguments.network), _precision(arguments.bits)
     optimizer, batch = SGD(lr=0.01, momentum=arguments.momentum), arguments.batch

@@ -1,20 +1,22 @@
 """Every byte that a training step needs, by tensor and kind, and those of its dense twin."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 from . import nn
 from .chain import FeatureBiasOp, TTStepOp
 from .compile import compile_network, prepare
 from .program import ConvOp
+from .rebuild import dense_twin
 
-__all__ = ["Entry", "Ledger", "dense_twin", "memory_ledger", "twin_ledger", "with_ranks"]
+__all__ = ["Entry", "Ledger", "memory_ledger", "twin_ledger"]
 
 KINDS = ("weights", "master", "gradients", "optimizer state", "activations", "program")
 _KIND_OF = {
     "weight": "weights", "mask": "weights", "master": "master", "running": "master",
     "gradient": "gradients", "weight_gradient": "gradients", "program": "program",
     "momentum": "optimizer state", "exp_avg": "optimizer state", "exp_avg_sq": "optimizer state",
+    "variance": "optimizer state",
 }  # fmt: skip
 _NEEDS_OWN_OUTPUT = (ConvOp, TTStepOp, FeatureBiasOp)
 
@@ -91,56 +93,6 @@ class Ledger:
         }  # fmt: skip
 
 
-def with_ranks(network, ranks):
-    """A network with other ranks in its tensor-train layers.
-
-    Parameters
-    ----------
-    network : nn.Sequential or nn.Network
-    ranks : dict
-        By the layer's name ("0").
-
-    Raises
-    ------
-    ValueError
-        A name is no tensor-train layer, or a rank does not fit.
-    """
-    known = [n.name for n in network.nodes if isinstance(n.layer, nn.TTLinear | nn.TTConv2d)]
-    for name in ranks:
-        if name not in known:
-            raise ValueError(f"ranks must be of tensor-train layers {known}, not of {name!r}")
-
-    def other(node):
-        if node.name not in ranks:
-            return node.layer
-        try:
-            return replace(node.layer, rank=ranks[node.name])
-        except ValueError as error:
-            raise ValueError(f"{node.title}: {error}") from None
-
-    return _rebuilt(network, other)
-
-
-def dense_twin(network):
-    """The same network with dense layers in the place of tensor-train layers."""
-
-    def dense(node):
-        layer = node.layer
-        if isinstance(layer, nn.TTLinear):
-            return nn.Linear(layer.in_features, layer.out_features, layer.bias)
-        if isinstance(layer, nn.TTConv2d):
-            return nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size,
-                             layer.stride, layer.padding, bias=layer.bias)  # fmt: skip
-        return layer
-
-    return _rebuilt(network, dense)
-
-
-def _rebuilt(network, layer_of):
-    layers = [(node.name, layer_of(node), node.inputs) for node in network.nodes]
-    return nn.Network(layers, input_shape=network.input_shape, output=network.output_node.name)
-
-
 def _keeps_gradients(optimizer):
     """Whether all gradients must be there before the first update."""
     return optimizer.max_grad_norm is not None or optimizer.accumulation > 1
@@ -150,7 +102,9 @@ def _has_momentum(optimizer):
     return bool(getattr(optimizer, "momentum", True))
 
 
-def memory_ledger(network, config, *, batch_size, loss, optimizer, precision=None):
+def memory_ledger(
+    network, config, *, batch_size, loss, optimizer, precision=None, prior=None
+):
     """What a training step on the accelerator keeps in memory.
 
     Every tensor of the program counts as it lies in memory, lanes without a channel and exponents
@@ -159,7 +113,7 @@ def memory_ledger(network, config, *, batch_size, loss, optimizer, precision=Non
 
     Parameters
     ----------
-    network, config, batch_size, loss, optimizer, precision
+    network, config, batch_size, loss, optimizer, precision, prior
         As `prepare`.
 
     Returns
@@ -167,7 +121,9 @@ def memory_ledger(network, config, *, batch_size, loss, optimizer, precision=Non
     Ledger
     """
     settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer}
-    program, counted = prepare(network, config, precision=precision, **settings), False
+    program, counted = prepare(
+        network, config, precision=precision, prior=prior, **settings
+    ), False
     if not any(isinstance(op, TTStepOp) for op in program.ops):
         program, counted = compile_network(network, config, **settings), True
     lives = _lives(program)

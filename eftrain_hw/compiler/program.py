@@ -152,6 +152,9 @@ class Program:
     tags : dict
         Descriptor tag to a name such as "0.Conv2d forward".
     precision : Precision or None
+    prior : RankPrior or None
+    bonds : list of Bond
+        Where its ranks meet; empty without a prior.
     memory_bytes : int
         DRAM that everything takes, from offset 0.
     schedule : list
@@ -172,6 +175,8 @@ class Program:
     memory_bytes: int = 0
     schedule: list = field(default_factory=list)
     precision: object = None
+    prior: object = None
+    bonds: list = field(default_factory=list)
 
     @property
     def classes(self):

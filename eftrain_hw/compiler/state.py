@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..formats import encode_narrow, format_named
+from ..golden.stochastic import MASTER_BITS, MASTER_EXPONENT
 from .parameters import parameter_from_device, parameter_to_device, weight_mask
 
 __all__ = ["device_state", "network_state", "operation_of"]
@@ -51,7 +52,24 @@ def device_state(program, state):
         for item in program.optimizer.STATE:
             if f"{name}.{item}" in program.tensors:
                 tensors[f"{name}.{item}"] = np.zeros_like(device)
+    for bond in program.bonds:
+        shape = program.tensors[bond.mask].shape
+        exists = np.arange(bond.blocks * lanes) < bond.rank
+        tensors[bond.mask] = exists.astype(np.uint8).reshape(shape)
+        tensors[bond.variance] = np.ones(shape, np.float32)
+    if program.precision is not None and program.precision.master == 16:
+        _round_masters(program, tensors)
     return tensors
+
+
+def _round_masters(program, tensors):
+    """Masters of 16 bits start as the nearest such numbers."""
+    unit = 2.0 ** (MASTER_EXPONENT - MASTER_BITS + 1)
+    most = 2 ** (MASTER_BITS - 1) - 1
+    for name, spec in program.tensors.items():
+        if spec.kind == "master" and spec.bits == MASTER_BITS:
+            units = np.clip(np.rint(tensors[name] / unit), -most, most)
+            tensors[name] = (units * unit).astype(np.float32)
 
 
 def network_state(program, tensors):

@@ -8,15 +8,9 @@ import pytest
 from eftrain_hw import AcceleratorConfig, nn, optim
 from eftrain_hw.cli import main
 from eftrain_hw.compiler.compile import prepare
-from eftrain_hw.compiler.ledger import (
-    Entry,
-    Ledger,
-    dense_twin,
-    memory_ledger,
-    twin_ledger,
-    with_ranks,
-)
+from eftrain_hw.compiler.ledger import Entry, Ledger, memory_ledger, twin_ledger
 from eftrain_hw.compiler.precision import Precision
+from eftrain_hw.compiler.rebuild import dense_twin, with_ranks
 from eftrain_hw.networks import digits
 
 CONFIG = AcceleratorConfig.preset("sim-small").replace(lanes=4)
