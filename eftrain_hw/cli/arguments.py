@@ -7,6 +7,7 @@ from .. import __version__
 from ..config import PRESETS
 from .generate import bitstream_command, info_command, package_command, verilog_command
 from .measure import bench_command, plan_command
+from .memory import memory_arguments
 from .train import selftest_command, train_command
 
 __all__ = ["command_parser"]
@@ -203,3 +204,4 @@ def _plan_arguments(plan):
         action="store_true",
         help="other arrays, formats and buffers that fit the board: those that none beats",
     )
+    memory_arguments(plan)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..config import AcceleratorConfig
+from .memory import memory_command
 from .networks import named_network
 
 __all__ = ["bench_command", "plan_command"]
@@ -35,6 +36,9 @@ def plan_command(arguments):
     if arguments.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {arguments.batch}")
     config = _configuration(arguments)
+    if arguments.memory:
+        memory_command(config, arguments)
+        return
     network = named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch)
     used = resources(config)

@@ -5,7 +5,9 @@ from math import prod
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
+from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+from .rank_prior import bonds_of
 from .support import check_supported
 
 __all__ = ["allocate", "compile_network", "place", "prepare"]
@@ -13,11 +15,11 @@ __all__ = ["allocate", "compile_network", "place", "prepare"]
 GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
 
 
-def prepare(network, config, *, batch_size, loss, optimizer):
+def prepare(network, config, *, batch_size, loss, optimizer, precision=None, prior=None):
     """Operations and tensors of a training step, laid out in DRAM, without descriptors.
 
     What the golden model runs; `compile_network` adds the descriptors. Parameters and errors as
-    there.
+    there; `precision` is a Precision, with format bfp8, or None; `prior` a RankPrior or None.
 
     Returns
     -------
@@ -36,7 +38,11 @@ def prepare(network, config, *, batch_size, loss, optimizer):
         raise ValueError("compile_network: network must have an input_shape, not None")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= 4096:
         raise ValueError(f"compile_network: batch_size must be 1 to 4096, not {batch_size!r}")
-    ops, tensors = lower(network, config, batch_size, loss, optimizer)
+    if precision is not None and not isinstance(precision, Precision):
+        raise TypeError(f"prepare: precision must be Precision or None, not {precision!r}")
+    if precision is not None and config.format != "bfp8":
+        raise ValueError(f"prepare: precision must be None with format {config.format!r}")
+    ops, tensors = lower(network, config, batch_size, loss, optimizer, precision)
     program = Program(
         config=config,
         network=network,
@@ -46,9 +52,27 @@ def prepare(network, config, *, batch_size, loss, optimizer):
         ops=ops,
         tensors=tensors,
         logits=ops[-1].logits,
+        precision=precision,
+        prior=prior,
     )
+    if prior is not None:
+        _add_bonds(program)
     program.memory_bytes = allocate(tensors.values())
     return program
+
+
+def _add_bonds(program):
+    """Variances and masks of the ranks."""
+    config = program.config
+    program.bonds = bonds_of(program.ops, config.lanes)
+    if not program.bonds:
+        raise ValueError("prepare: prior must be None for a network without tensor-train layers")
+    for bond in program.bonds:
+        for name, kind, storage in (
+            (bond.variance, "variance", "fp32"), (bond.mask, "mask", "bytes"),
+        ):  # fmt: skip
+            shape = (bond.blocks, config.lanes)
+            program.tensors[name] = TensorSpec(name, kind, storage, shape, config.format)
 
 
 def compile_network(network, config, *, batch_size, loss, optimizer):

@@ -3,9 +3,17 @@
 from math import prod
 
 from . import nn
+from .chain import FeatureBiasOp, TTStepOp
 from .lowering.convolution import folds_input, lower_convolution, lower_linear
 from .lowering.gradients import connect_gradients
 from .lowering.state import State, Value
+from .lowering.tensor_train import (
+    LayoutError,
+    contraction_orders,
+    input_layout,
+    lower_tt_conv,
+    lower_tt_linear,
+)
 from .lowering.vector import (
     lower_activation,
     lower_add,
@@ -33,9 +41,15 @@ _LOWER = {
     nn.Linear: lower_linear,
     nn.MaxPool2d: lower_max,
     nn.Sigmoid: lower_activation,
+    nn.TTConv2d: lower_tt_conv,
+    nn.TTLinear: lower_tt_linear,
 }
-_TAKES_RELU = (ConvOp, PoolOp, BatchNormOp, AddOp, AvgPoolOp, MaxPoolOp)
-_TAKES_RAW = (ConvOp, BatchNormOp, AddOp, AvgPoolOp, ActivationOp)
+_TAKES_RELU = (
+    ConvOp, PoolOp, BatchNormOp, AddOp, AvgPoolOp, MaxPoolOp, TTStepOp, FeatureBiasOp,
+)  # fmt: skip
+_TAKES_RAW = (
+    ConvOp, BatchNormOp, AddOp, AvgPoolOp, ActivationOp, TTStepOp, FeatureBiasOp,
+)  # fmt: skip
 
 
 def _is_transparent(layer):
@@ -48,9 +62,9 @@ def _is_transparent(layer):
 class _Lowering:
     """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size, loss, optimizer):
+    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision):
         self.network, self.loss = network, loss
-        self.state = State(network, config, batch_size, optimizer)
+        self.state = State(network, config, batch_size, optimizer, orders, precision)
         self.values = {}
 
     def run(self):
@@ -60,6 +74,9 @@ class _Lowering:
         if folded:
             taps = prod(folded.layer.parameters()["weight"][1:])
             state.add_map("x", "activation", (state.blocks(taps), *folded.shape[1:]))
+        elif layout := input_layout(self.network, state.orders):
+            channels, pixels, _ = layout
+            state.add_map("x", "activation", (state.blocks(channels), pixels, 1))
         else:
             channels, *size = shape_of_map
             state.add_map("x", "activation", (state.blocks(channels), *size))
@@ -76,6 +93,13 @@ class _Lowering:
         if _is_transparent(layer):
             flat = values[0].flat or isinstance(layer, nn.Flatten)
             return values[0].replace(flat=flat)
+        if any(value.channel_last for value in values) and not isinstance(
+            layer, nn.Linear | nn.ReLU | nn.TTLinear
+        ):
+            raise LayoutError(
+                f"{node.title}: its input lies with the last factor of the TTLinear before it"
+                " on the lanes, which only Linear and TTLinear read"
+            )
         if isinstance(layer, nn.ReLU):
             return self.relu(node, name, values[0])
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -91,7 +115,8 @@ class _Lowering:
         if isinstance(op, _TAKES_RELU) and op.y == value.tensor and (alone or op.relu):
             op.relu = True  # max pooling and ReLU commute; a second ReLU changes nothing
             return value.replace(relu=not isinstance(op, PoolOp))
-        return lower_relu_alone(self.state, node, name, value)
+        result = lower_relu_alone(self.state, node, name, value)
+        return result.replace(channel_last=value.channel_last)
 
     def origin(self, name):
         """The node whose output a node's output is, under another shape perhaps."""
@@ -132,6 +157,11 @@ class _Lowering:
 
     def check_output(self, value, last):
         node = self.network.output_node
+        if isinstance(node.layer, nn.TTLinear) and value.shape[1:] != (1, 1):
+            raise LayoutError(
+                f"{node.title}: the first or the last factor of out_shape must be all"
+                f" {node.layer.out_features} outputs of the network, not {node.layer.out_shape}"
+            )
         if isinstance(self.loss, nn.MSELoss):
             if not isinstance(last, _TAKES_RAW) or len(value.segments) > 1:
                 raise ValueError(
@@ -158,7 +188,7 @@ class _Lowering:
         return LossOp("loss", last.y, gradient, value.shape[0], self.loss.label_smoothing)
 
 
-def lower(network, config, batch_size, loss=None, optimizer=None):
+def lower(network, config, batch_size, loss=None, optimizer=None, precision=None):
     """Operations in forward order (the loss last) and the tensors by name.
 
     ReLU is fused into what makes its input, Flatten costs nothing, and Linear becomes a 1x1
@@ -174,6 +204,8 @@ def lower(network, config, batch_size, loss=None, optimizer=None):
         None: cross-entropy.
     optimizer : optim.Optimizer or None
         None: SGD; says which state each parameter has.
+    precision : Precision or None
+        Widths of tensor-train layers, and of activations and gradients; None: all as the format.
 
     Raises
     ------
@@ -182,4 +214,12 @@ def lower(network, config, batch_size, loss=None, optimizer=None):
     """
     loss = nn.CrossEntropyLoss() if loss is None else loss
     optimizer = SGD(lr=1.0) if optimizer is None else optimizer
-    return _Lowering(network, config, batch_size, loss, optimizer).run()
+    refusal = None
+    for orders in contraction_orders(network, config, batch_size):
+        try:
+            return _Lowering(
+                network, config, batch_size, loss, optimizer, orders, precision
+            ).run()
+        except LayoutError as error:
+            refusal = refusal or error
+    raise refusal

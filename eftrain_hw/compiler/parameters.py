@@ -62,6 +62,9 @@ class _Layout:
 
     def to_device(self, weight):
         lanes, parts = self.lanes, self.op.parts
+        if self.op.channel_last:
+            pixels = weight.reshape(len(weight), -1, self.torch_shape[1])
+            weight = pixels.swapaxes(1, 2)
         weight = weight.reshape(self.groups, -1, *self.torch_shape[1:])
         shape = (self.out_blocks * lanes, self.in_blocks * lanes, *self.kernel)
         dense = np.zeros(shape, weight.dtype)
@@ -93,6 +96,9 @@ class _Layout:
             dense[part, :, :, part] = ordered[part]
         dense = dense.reshape(shape)
         weight = np.stack([dense[self.group(number)] for number in range(self.groups)])
+        if self.op.channel_last:
+            pixels = weight.reshape(self.op.weight_shape[0], self.torch_shape[1], -1)
+            weight = pixels.swapaxes(1, 2)
         return np.ascontiguousarray(weight.reshape(self.op.weight_shape))
 
 
@@ -141,6 +147,8 @@ def bias_from_device(op, blocked):
 
 def parameter_to_device(op, name, values, lanes):
     """A parameter or buffer of an operation ("weight", "running_mean") in the device's layout."""
+    if hasattr(op, "to_device"):
+        return op.to_device(name, values, lanes)
     if not hasattr(op, "weight_shape"):
         return channels_to_device(values, op.segments, lanes)
     return (
@@ -150,6 +158,8 @@ def parameter_to_device(op, name, values, lanes):
 
 def parameter_from_device(op, name, tensor):
     """The inverse of `parameter_to_device`, in PyTorch's shape."""
+    if hasattr(op, "from_device"):
+        return op.from_device(name, tensor)
     if not hasattr(op, "weight_shape"):
         return channels_from_device(tensor, op.segments)
     return weight_from_device(op, tensor) if name == "weight" else bias_from_device(op, tensor)

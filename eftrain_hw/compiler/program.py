@@ -43,6 +43,8 @@ class ConvOp:
         PyTorch's shape.
     flattened : (int, int, int) or None
         Channels, height and width of the map that a Linear layer sees flattened.
+    channel_last : bool
+        The flattened map's features are numbered with the channel innermost.
     folded : dict or None
         kernel, stride and padding of a first layer whose taps are folded into the lanes: it is a
         1x1 convolution here, and the host folds the input (`compiler.fold`).
@@ -88,6 +90,7 @@ class ConvOp:
     train_weight: bool = True
     train_bias: bool = True
     dx: str = None
+    channel_last: bool = False
 
 
 @dataclass
@@ -148,6 +151,10 @@ class Program:
         Byte offset of each program.
     tags : dict
         Descriptor tag to a name such as "0.Conv2d forward".
+    precision : Precision or None
+    prior : RankPrior or None
+    bonds : list of Bond
+        Where its ranks meet; empty without a prior.
     memory_bytes : int
         DRAM that everything takes, from offset 0.
     schedule : list
@@ -167,6 +174,9 @@ class Program:
     tags: dict = field(default_factory=dict)
     memory_bytes: int = 0
     schedule: list = field(default_factory=list)
+    precision: object = None
+    prior: object = None
+    bonds: list = field(default_factory=list)
 
     @property
     def classes(self):
@@ -179,6 +189,12 @@ class Program:
         batch = np.zeros((self.batch_size, *self.network.input_shape), np.float32)
         batch[: len(x)] = x
         maps = batch.reshape(*batch.shape, *(1,) * (4 - batch.ndim))
+        layout = getattr(self.ops[0], "input_layout", None)
+        if layout:
+            channels, pixels, channel_last = layout
+            shape = (pixels, channels) if channel_last else (channels, pixels)
+            maps = batch.reshape(len(batch), *shape)
+            maps = (maps.swapaxes(1, 2) if channel_last else maps)[..., None]
         folded = getattr(self.ops[0], "folded", None)
         if folded:
             maps = fold_input(maps, **folded)

@@ -2,15 +2,18 @@
 
 import numpy as np
 
-from ..formats import Blocked, format_named
+from ..formats import encode_narrow, format_named
+from ..golden.stochastic import MASTER_BITS, MASTER_EXPONENT
 from .parameters import parameter_from_device, parameter_to_device, weight_mask
 
-__all__ = ["device_state", "network_state"]
+__all__ = ["device_state", "network_state", "operation_of"]
 
 
-def _operation(program, name):
+def operation_of(program, name):
+    """(operation, name within it) of a parameter or running statistic such as "3.weight"."""
     key, _, own = name.rpartition(".")
-    op = next(op for op in program.ops if getattr(op, "key", None) == key)
+    ops = (op for op in program.ops if getattr(op, "key", None) == key)
+    op = next(op for op in ops if own in getattr(op, "owned", (own,)))
     return op, own
 
 
@@ -32,7 +35,7 @@ def device_state(program, state):
     lanes, format = program.config.lanes, format_named(program.config.format)
     network, tensors = program.network, {}
     for name, shape in {**network.parameters(), **network.buffers()}.items():
-        op, own = _operation(program, name)
+        op, own = operation_of(program, name)
         values = np.asarray(state[name], np.float32)
         if values.shape != tuple(shape):
             raise ValueError(f"state[{name!r}] must have shape {tuple(shape)}, not {values.shape}")
@@ -42,13 +45,31 @@ def device_state(program, state):
             continue
         tensors[f"{name}.master"] = device
         if name in program.tensors:
-            tensors[name] = Blocked.encode(format, device)
+            bits = program.tensors[name].bits or 8
+            tensors[name] = encode_narrow(device, bits, format)
         if f"{name}.mask" in program.tensors:
             tensors[f"{name}.mask"] = weight_mask(op, lanes)
         for item in program.optimizer.STATE:
             if f"{name}.{item}" in program.tensors:
                 tensors[f"{name}.{item}"] = np.zeros_like(device)
+    for bond in program.bonds:
+        shape = program.tensors[bond.mask].shape
+        exists = np.arange(bond.blocks * lanes) < bond.rank
+        tensors[bond.mask] = exists.astype(np.uint8).reshape(shape)
+        tensors[bond.variance] = np.ones(shape, np.float32)
+    if program.precision is not None and program.precision.master == 16:
+        _round_masters(program, tensors)
     return tensors
+
+
+def _round_masters(program, tensors):
+    """Masters of 16 bits start as the nearest such numbers."""
+    unit = 2.0 ** (MASTER_EXPONENT - MASTER_BITS + 1)
+    most = 2 ** (MASTER_BITS - 1) - 1
+    for name, spec in program.tensors.items():
+        if spec.kind == "master" and spec.bits == MASTER_BITS:
+            units = np.clip(np.rint(tensors[name] / unit), -most, most)
+            tensors[name] = (units * unit).astype(np.float32)
 
 
 def network_state(program, tensors):
@@ -57,6 +78,6 @@ def network_state(program, tensors):
     names = [(name, f"{name}.master") for name in network.parameters()]
     names += [(name, name) for name in network.buffers()]
     return {
-        name: parameter_from_device(*_operation(program, name), tensors[tensor])
+        name: parameter_from_device(*operation_of(program, name), tensors[tensor])
         for name, tensor in names
     }

@@ -33,8 +33,10 @@ class TensorSpec:
     view : (str, int) or None
         This tensor is part of another one, of that name, from that channel block on: images are as
         far from each other as there.
+    bits : int or None
+        Bits of an element where memory packs it narrower than its type; None: they are the type's.
     nbytes : int
-        Bytes of the elements.
+        Bytes of the elements, unpacked.
     """
 
     name: str
@@ -45,6 +47,7 @@ class TensorSpec:
     address: int = None
     exponent_address: int = None
     view: tuple = None
+    bits: int = None
 
     _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
 
@@ -65,6 +68,12 @@ class TensorSpec:
     @property
     def exponent_nbytes(self):
         return prod(self.shape[:-1]) if self.has_exponents else 0
+
+    @property
+    def packed_nbytes(self):
+        """Bytes of the elements, packed at their width, and of the exponents."""
+        bits = 8 * self.dtype.itemsize if self.bits is None else self.bits
+        return -(-prod(self.shape) * bits // 8) + self.exponent_nbytes
 
     def from_bytes(self, elements, exponents=None):
         """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""

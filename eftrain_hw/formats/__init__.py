@@ -5,6 +5,7 @@ from .bfp8 import BFP8
 from .bfp16 import BFP16
 from .fp32 import FP32
 from .layout import Blocked, block_channels, unblock_channels
+from .narrow import encode_narrow
 from .weights import blocked_to_linear, blocked_to_weights, linear_to_blocked, weights_to_blocked
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "block_channels",
     "blocked_to_linear",
     "blocked_to_weights",
+    "encode_narrow",
     "format_named",
     "linear_to_blocked",
     "unblock_channels",

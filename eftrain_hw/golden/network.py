@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..formats import Blocked, format_named
+from ..formats import Blocked, encode_narrow, format_named
 from .arithmetic import fadd
 from .loss import cross_entropy, squared_error
 from .operations import run_backward, run_forward
+from .run_prior import shrink, stored_master, update_variances
+from .stochastic import update_seed
 from .update import adam, clip_factor, prepare_gradient, sgd
 
 __all__ = ["Step", "forward_pass", "training_step"]
@@ -78,6 +80,10 @@ def training_step(program, tensors, **parameters):
         if op.input_gradient or _own_parameters(op):
             run_backward(op, tensors, step)
     trained = _trained(program)
+    for name in trained:
+        gradient = tensors[f"{name}.gradient"]
+        if isinstance(gradient, Blocked):
+            tensors[f"{name}.gradient"] = gradient.decode()
     if program.optimizer.accumulation > 1:
         for name in trained:
             gradient, total = tensors[f"{name}.gradient"], f"{name}.accumulated"
@@ -87,13 +93,12 @@ def training_step(program, tensors, **parameters):
 
 
 def _loss(program, tensors, step):
-    format = format_named(program.config.format)
     loss, batch = program.ops[-1], program.batch_size
     count = step.loss_images or step.valid_images
     settings = {
         "valid": step.valid_images,
         "inv_n": np.float32(1) / np.float32(count),
-        "format": format,
+        "format": format_named(program.tensors[loss.gradient].format),
     }
     outputs = tensors[loss.logits]
     if hasattr(loss, "features"):
@@ -117,12 +122,14 @@ def _trained(program):
 
 def _own_parameters(op):
     """Names of an operation's parameters that are trained."""
+    if hasattr(op, "trained_names"):
+        return op.trained_names
     wanted = {name: getattr(op, f"train_{name}", False) for name in ("weight", "bias")}
     return [name for name, trained in wanted.items() if trained]
 
 
 def _update(program, tensors, trained, step):
-    optimizer, format = program.optimizer, format_named(program.config.format)
+    optimizer = program.optimizer
     source = "accumulated" if optimizer.accumulation > 1 else "gradient"
     masks = {name: tensors.get(f"{name}.mask") for name in trained}
     gradients = {
@@ -135,21 +142,21 @@ def _update(program, tensors, trained, step):
     scalars = optimizer.scalars(step.number, lr=step.learning_rate, momentum=step.momentum)
     rule = adam if "exp_avg" in optimizer.STATE else sgd
     settings = {"eps": optimizer.eps} if rule is adam else {"nesterov": optimizer.nesterov}
-    for name in trained:
+    update_variances(program, tensors, step.number)
+    for index, name in enumerate(trained):
         master = tensors[f"{name}.master"]
         gradient = prepare_gradient(
             gradients[name], master, factor=factor, weight_decay=optimizer.weight_decay
         )
-        has_copy = isinstance(tensors.get(name), Blocked)
+        gradient = shrink(program, tensors, name, gradient)
         states = [f"{name}.{state}" for state in optimizer.STATE]
-        tensors[f"{name}.master"], *new, copy = rule(
-            master,
-            *(tensors[state] for state in states),
-            gradient,
-            format=format if has_copy else None,
-            **scalars,
-            **settings,
+        master, *new, _ = rule(
+            master, *(tensors[state] for state in states), gradient, **scalars, **settings
         )
         tensors |= dict(zip(states, new, strict=True))
-        if has_copy:
-            tensors[name] = copy
+        seed = update_seed(step.seed, step.number, index)
+        tensors[f"{name}.master"] = stored_master(program, tensors, name, master, seed)
+        copy = tensors.get(name)
+        if isinstance(copy, Blocked):
+            bits = program.tensors[name].bits or 8
+            tensors[name] = encode_narrow(tensors[f"{name}.master"], bits, copy.format)

@@ -1,11 +1,12 @@
 """Every operation of a program on a dict of tensors: forward and backward."""
 
+from .run_chain import CHAIN
 from .run_elements import ELEMENTS
 from .run_layers import LAYERS
 
 __all__ = ["run_backward", "run_forward"]
 
-_OPERATIONS = {**LAYERS, **ELEMENTS}
+_OPERATIONS = {**CHAIN, **LAYERS, **ELEMENTS}
 
 
 def run_forward(op, tensors, step):

@@ -5,7 +5,7 @@ import numpy as np
 from eftrain_hw import AcceleratorConfig, nn, optim
 from eftrain_hw.compiler.compile import prepare
 from eftrain_hw.compiler.parameters import parameter_from_device
-from eftrain_hw.compiler.state import device_state
+from eftrain_hw.compiler.state import device_state, operation_of
 from eftrain_hw.formats import unblock_channels
 from eftrain_hw.golden.network import forward_pass, training_step
 
@@ -27,7 +27,6 @@ class Run:
         self.network, self.loss, self.batch = network, loss, batch
         self.program = prepare(network, config, batch_size=batch, loss=loss, optimizer=optimizer)
         self.rng = np.random.default_rng(seed)
-        self.ops = {op.key: op for op in self.program.ops if hasattr(op, "key")}
         shapes = {**network.parameters(), **network.buffers()}
         self.initial = {name: self._initial(name, shape) for name, shape in shapes.items()}
         self.tensors = device_state(self.program, self.initial)
@@ -43,8 +42,7 @@ class Run:
 
     def operation(self, name):
         """(operation, name within it) of a parameter."""
-        key, _, own = name.rpartition(".")
-        return self.ops[key], own
+        return operation_of(self.program, name)
 
     def value(self, name, suffix):
         """A parameter's tensor in PyTorch's shape."""

@@ -2,6 +2,7 @@
 
 import importlib.util
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,45 @@ CONFIG, SEED = run.CONFIG, run.SEED
 torch.set_num_threads(1)  # small tensors: more threads only wait for each other
 
 
+class TTLinear(torch.nn.Module):
+    """The dense weight from the cores, and PyTorch's layer with it."""
+
+    def __init__(self, layer):
+        super().__init__()
+        shapes = layer.core_shapes()
+        self.layer = layer
+        self.cores = torch.nn.ParameterList(torch.zeros(shape) for shape in shapes)
+        outputs = layer.parameters().get("bias")
+        self.bias = torch.nn.Parameter(torch.zeros(outputs)) if outputs else None
+
+    def matrix(self):
+        """Outputs by inputs by kernel."""
+        total = torch.ones(1, 1, 1, 1, dtype=torch.float64)
+        for core in self.cores:
+            core = core.reshape(*core.shape[:4], -1)
+            total = torch.einsum("abkr,rmnsl->ambnkls", total, core)
+            outs, ins = total.shape[0] * total.shape[1], total.shape[2] * total.shape[3]
+            total = total.reshape(outs, ins, -1, total.shape[-1])
+        return total[..., 0]
+
+    def forward(self, x):
+        return torch.nn.functional.linear(x, self.matrix()[..., 0], self.bias)
+
+
+class TTConv2d(TTLinear):
+    """The same with a kernel in the last core; the first factor of the outputs is innermost."""
+
+    def forward(self, x):
+        weight = self.matrix()
+        first, shape = self.layer.out_shape[0], (*weight.shape[:2], *self.layer.kernel_size)
+        weight = weight.reshape(first, -1, *weight.shape[1:]).transpose(0, 1).reshape(shape)
+        settings = {"stride": self.layer.stride, "padding": self.layer.padding}
+        return torch.nn.functional.conv2d(x, weight, self.bias, **settings)
+
+
+TENSOR_TRAINS = {"TTLinear": TTLinear, "TTConv2d": TTConv2d}
+
+
 class TorchNetwork(torch.nn.Module):
     """Runs the nodes of a described network with PyTorch's layers, in float64."""
 
@@ -36,15 +76,21 @@ class TorchNetwork(torch.nn.Module):
             if kind in ("Add", "Concat", "Dropout"):
                 continue
             names = [f.name for f in fields(node.layer) if f.name != "requires_grad"]
-            module = getattr(torch.nn, kind)(**{n: getattr(node.layer, n) for n in names})
+            if kind in TENSOR_TRAINS:
+                module = TENSOR_TRAINS[kind](node.layer)
+            else:
+                module = getattr(torch.nn, kind)(**{n: getattr(node.layer, n) for n in names})
             for name, parameter in module.named_parameters():
                 parameter.requires_grad = name in node.layer.trained()
             self.add_module(node.name.replace(".", "_"), module)
         self.double()
 
     def parameter(self, name):
-        node, _, own = name.rpartition(".")
-        return getattr(getattr(self, node.replace(".", "_")), own)
+        return attrgetter(self._torch_name(name))(self)
+
+    def _torch_name(self, name):
+        node = max((n.name for n in self.nodes if name.startswith(f"{n.name}.")), key=len)
+        return node.replace(".", "_") + name[len(node) :]
 
     def forward(self, x):
         values = {"input": x}

@@ -52,12 +52,12 @@ def lower_linear(state, node, name, value):
     channels, height, width = value.shape
     in_shape = (state.blocks(value.segments) * height * width, 1, 1)
     out = (node.layer.out_features, 1, 1)
-    settings = {"flattened": (channels, height, width)}
+    settings = {"flattened": (channels, height, width), "channel_last": value.channel_last}
     if len(value.segments) > 1:
         settings["segments"] = value.segments
     geometry = {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0)}
     value = _convolution(state, node, name, value, in_shape, out, geometry, settings)
-    return value.replace(flat=True)
+    return value.replace(flat=True, channel_last=False)
 
 
 def _convolution(state, node, name, value, in_shape, out, geometry, settings):

@@ -1,5 +1,6 @@
 """Which gradient is made by whom: one a user of a tensor, added up where there are several."""
 
+from ..chain import FeatureBiasOp
 from ..operations import AddOp, ConcatOp, FanoutOp
 
 __all__ = ["connect_gradients"]
@@ -48,6 +49,8 @@ def _connect(state, op, user, which, name, needs_name):
         view = (f"d{user.y}", 0)
     elif isinstance(user, ConcatOp) and not user.masks[which]:
         view = (f"d{user.y}", sum(user.blocks[:which]))
+    elif isinstance(user, FeatureBiasOp):
+        view = (f"d{user.y}", 0)
     else:
         view = None
     if name not in state.tensors:

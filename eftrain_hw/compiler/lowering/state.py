@@ -26,6 +26,8 @@ class Value:
         What makes it; None for the input.
     trained : bool
         Whether a gradient is wanted: something that makes it is trained.
+    channel_last : bool
+        Features are numbered with the channel innermost, not outermost as Flatten has it.
     """
 
     tensor: str
@@ -35,6 +37,7 @@ class Value:
     relu: bool = False
     op: object = None
     trained: bool = False
+    channel_last: bool = False
 
     def replace(self, **changes):
         return replace(self, **changes)
@@ -52,12 +55,16 @@ class State:
         Operation by the name of the tensor it makes.
     users : dict
         By tensor: (operation, which of its inputs), in the order of the network.
+    precision : Precision or None
+    orders : dict
+        By the name of a TTLinear's node: whether its cores are contracted from the last one on.
     """
 
-    def __init__(self, network, config, batch_size, optimizer):
+    def __init__(self, network, config, batch_size, optimizer, orders, precision=None):
         self.network, self.config, self.batch = network, config, batch_size
         self.optimizer = optimizer
         self.ops, self.tensors, self.makers, self.users = [], {}, {}, {}
+        self.orders, self.precision = orders, precision
         self.dropouts = 0
 
     def blocks(self, value):
@@ -70,9 +77,16 @@ class State:
         return (self.blocks(value.segments), *value.shape[1:])
 
     def add_tensor(self, name, kind, storage, shape, view=None):
-        spec = TensorSpec(name, kind, storage, tuple(shape), self.config.format)
+        spec = TensorSpec(name, kind, storage, tuple(shape), self.format_of(kind))
         spec.view = view
         self.tensors[name] = spec
+
+    def format_of(self, kind):
+        """Format name of tensors of a kind."""
+        plural = f"{kind.removeprefix('weight_')}s"
+        if self.precision is None or plural not in ("activations", "gradients"):
+            return self.config.format
+        return self.precision.format_of(plural)
 
     def add_map(self, name, kind, shape, storage="blocked"):
         """A tensor of (blocks, height, width) for each image."""

@@ -10,10 +10,11 @@ from .module import Module
 from .network import INPUT, Network, Node
 from .normalization import BatchNorm2d
 from .pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from .tensor_train import TTConv2d, TTLinear
 
 _PRIMITIVE = (
     AdaptiveAvgPool2d, Add, AvgPool2d, BatchNorm2d, Concat, Conv2d, ConvTranspose2d, Dropout,
-    Flatten, Identity, LeakyReLU, Linear, MaxPool2d, ReLU, Sigmoid,
+    Flatten, Identity, LeakyReLU, Linear, MaxPool2d, ReLU, Sigmoid, TTConv2d, TTLinear,
 )  # fmt: skip
 LAYERS = {layer.__name__: layer for layer in _PRIMITIVE}
 """The primitive layers by name."""
@@ -21,6 +22,6 @@ LAYERS = {layer.__name__: layer for layer in _PRIMITIVE}
 __all__ = [
     "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm2d", "Concat", "Conv2d", "ConvTranspose2d",
     "CrossEntropyLoss", "Dropout", "Flatten", "Graph", "Identity", "LeakyReLU", "Linear", "MSELoss",
-    "MaxPool2d", "Module", "Network", "ReLU", "Residual", "Sequential", "Sigmoid", "describe",
-    "described", "freeze",
+    "MaxPool2d", "Module", "Network", "ReLU", "Residual", "Sequential", "Sigmoid", "TTConv2d",
+    "TTLinear", "describe", "described", "freeze",
 ]  # fmt: skip
