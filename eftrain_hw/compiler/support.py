@@ -1,13 +1,30 @@
 """Which operations have descriptors; the golden model runs the others too."""
 
+from .operations import (
+    ActivationOp,
+    AddOp,
+    AvgPoolOp,
+    BatchNormOp,
+    ConcatOp,
+    FanoutOp,
+    MaxPoolOp,
+)
 from .program import ConvOp, LossOp, PoolOp
 
 __all__ = ["check_supported"]
+
+_PROGRAMS = (ActivationOp, AddOp, AvgPoolOp, BatchNormOp, ConcatOp, FanoutOp, MaxPoolOp)
 
 
 def check_supported(program):
     """ValueError names the first operation that there are no descriptors for yet."""
     for op in program.ops:
+        if isinstance(op, _PROGRAMS) and not program.config.vector_programs:
+            what = type(op).__name__.removesuffix("Op")
+            raise ValueError(
+                f"{op.name}: {what} needs vector programs: AcceleratorConfig.vector_programs must"
+                " be True, not False"
+            )
         reason = _unsupported(op)
         if reason:
             raise ValueError(
@@ -35,4 +52,8 @@ def _unsupported(op):
             ("outputs of several pixels", op.raw and op.out_shape[1:] != (1, 1)),
         )
         return next((reason for reason, given in cases if given), None)
-    return None if isinstance(op, PoolOp) else type(op).__name__.removesuffix("Op")
+    if isinstance(op, ActivationOp) and op.kind == "sigmoid":
+        return "Sigmoid"
+    if isinstance(op, (PoolOp, *_PROGRAMS)):
+        return None
+    return type(op).__name__.removesuffix("Op")

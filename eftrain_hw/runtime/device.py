@@ -92,6 +92,8 @@ class Device(ABC):
             )
         self.program, self._ran = program, None
         self._load()
+        for name, value in program.constants.items():
+            self.write_tensor(name, value)
 
     def _spec(self, name):
         if self.program is None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from eftrain_hw.compiler.parameters import bias_to_device, weight_to_device
+from eftrain_hw.compiler.operations import BatchNormOp
+from eftrain_hw.compiler.parameters import bias_to_device, channels_to_device, weight_to_device
 from eftrain_hw.compiler.program import ConvOp
 from eftrain_hw.formats import Blocked, format_named
 
@@ -27,6 +28,8 @@ def initial_state(program, *, seed=0, valid=None):
     valid = program.batch_size if valid is None else valid
     state = {}
     for op in program.ops:
+        if isinstance(op, BatchNormOp):
+            state |= _batch_norm_state(op, rng, lanes)
         if not isinstance(op, ConvOp):
             continue
         weight = rng.normal(0, 0.3, op.weight_shape).astype(np.float32)
@@ -45,6 +48,23 @@ def initial_state(program, *, seed=0, valid=None):
     labels = np.zeros(program.tensors["labels"].shape, np.uint32)
     labels[:valid] = rng.integers(0, program.classes, valid)
     state["labels"] = labels
+    return state
+
+
+def _batch_norm_state(op, rng, lanes):
+    """Parameters around (1, 0), their momentum, running statistics."""
+    channels, state = op.channels, {}
+
+    def put(name, values):
+        values = values.astype(np.float32)
+        state[f"{op.key}.{name}"] = channels_to_device(values, op.segments, lanes)
+
+    for name, start in (("weight", 1), ("bias", 0)) if op.affine else ():
+        put(f"{name}.master", rng.normal(start, 0.3, channels))
+        put(f"{name}.momentum", rng.normal(0, 0.1, channels))
+    if op.track:
+        put("running_mean", rng.normal(0, 0.3, channels))
+        put("running_var", rng.uniform(0.5, 1.5, channels))
     return state
 
 
@@ -70,7 +90,7 @@ def get_tensor(memory, spec):
 def memory_image(program, state, base=0):
     """The DRAM image before a step: tensors of `state`, programs, and `FILL` everywhere else."""
     memory = np.full(program.memory_bytes, FILL, np.uint8)
-    for name, value in state.items():
+    for name, value in {**program.constants, **state}.items():
         put_tensor(memory, program.tensors[name], value)
     for name, address in program.addresses.items():
         words = program.words(name, base)

@@ -7,7 +7,7 @@ from ...array.commands import COMPUTE
 from ...dma.commands import LOAD
 from ...sequencer.program_format import REQUEST_BEATS
 from ...streams.command import NOP
-from ...vector.commands import DRAIN
+from ...vector.commands import DRAIN, PROCESS
 from .bus import Bus
 from .constants import compute_latency
 from .draining import Drain
@@ -233,7 +233,10 @@ class Machine:
                 if sent[1] > kernel.now:
                     yield sent[1]
                 tickets = self._engines["drain"].issued, self._engines["vector"].issued
-                self._inbox[name].append((decode(layout, issue.words), layout, tickets))
+                fields = decode(layout, issue.words)
+                if layout is PROCESS:
+                    fields = {**fields, "work": descriptor.commands[issue.index].work}
+                self._inbox[name].append((fields, layout, tickets))
                 engine.changed.fire()
 
     def _next(self, name):

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .kernel import Event
 from .runs import RunReader, RunWriter
 from .vector import vector_cost
@@ -96,7 +96,8 @@ class VectorUnit:
             POOL_FORWARD.opcode: self._pool_forward,
             POOL_BACKWARD.opcode: self._pool_backward,
             UPDATE.opcode: self._update,
-            LOSS.opcode: self._loss,
+            LOSS.opcode: self._whole,
+            PROCESS.opcode: self._whole,
         }[layout.opcode](layout, fields)
         self._working = False
         while self.busy:
@@ -113,8 +114,9 @@ class VectorUnit:
         last_request = unit.came - self._used[reader] < unit.size
         self._span = (unit.first, unit.last) if last_request else (0, 0)
 
-    def _loss(self, layout, c):
-        """A dependent chain of short passes; its little traffic hardly meets any other."""
+    def _whole(self, layout, c):
+        """A loss is a dependent chain of short passes, a vector program an element a cycle: their
+        little traffic hardly meets any other."""
         cost = vector_cost(self._config, layout, c, self._memory)
         reads, writes = self._sides
         reads.words += cost.read_beats
