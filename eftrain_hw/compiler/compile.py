@@ -8,6 +8,7 @@ from .emit import emit
 from .lower import lower
 from .passes.programs import Constants, scratch_spec
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
+from .scalars import scalars_spec
 from .support import check_supported
 
 __all__ = ["allocate", "compile_network", "place", "prepare"]
@@ -49,9 +50,9 @@ def prepare(network, config, *, batch_size, loss, optimizer):
         tensors=tensors,
         logits=ops[-1].logits,
     )
-    scratch = scratch_spec(program)
-    if scratch is not None:
-        tensors[scratch.name] = scratch
+    for spec in (scratch_spec(program), scalars_spec(program)):
+        if spec is not None:
+            tensors[spec.name] = spec
     align = LINE_BYTES
     if config.vector_programs:
         align = max(align, 4 * config.lanes)  # a stream reaches all fp32 tensors

@@ -6,8 +6,9 @@ from . import passes
 from .operations import FanoutOp
 from .passes import programs
 from .program import ConvOp, LossOp, PoolOp, UpdateOp
+from .scalars import SCALARS
 
-__all__ = ["emit"]
+__all__ = ["emit", "train_name"]
 
 
 def emit(program, constants):
@@ -23,14 +24,19 @@ def emit(program, constants):
         Where vector programs are put.
     """
     emitter = _Emitter(program, constants)
-    infer = emitter.forward(training=False)
+    made = {"infer": emitter.forward(training=False)}
+    forward = made["infer"]
     if emitter.depends:
         program.schedule.clear()
-        infer, train = infer, emitter.forward(training=True)
-    else:
-        train = infer
-    train = train + emitter.backward()
-    program.descriptors = {"train": _ended(train), "infer": _ended(infer)}
+        forward = emitter.forward(training=True)
+    known = list(program.schedule)
+    kinds = [(first, update) for first in (False, True) for update in (False, True)]
+    kinds = kinds if program.optimizer.accumulation > 1 else kinds[-1:]
+    for first, update in kinds:
+        program.schedule[:] = known  # in the end, that of "train"
+        made[train_name(first, update)] = forward + emitter.backward(first, update)
+    names = ["train", "infer", *(name for name in made if name not in ("train", "infer"))]
+    program.descriptors = {name: _ended(made[name]) for name in names}
 
 
 class _Emitter:
@@ -61,7 +67,7 @@ class _Emitter:
 
     def process(self, jobs, name):
         """Vector programs."""
-        scalars = self.tensors.get(programs.SCALARS)
+        scalars = self.tensors.get(SCALARS)
         for descriptor in programs.process_descriptors(
             self.config, jobs, self.context.constants, scalars, lambda: self.tag(name)
         ):
@@ -105,8 +111,10 @@ class _Emitter:
 
     # -- backward
 
-    def backward(self):
-        self.target = []
+    def backward(self, first, update):
+        self.target, self.first = [], first
+        optimizer = self.program.optimizer
+        self.at_once = optimizer.max_grad_norm is None and optimizer.accumulation == 1
         *ops, loss = self.program.ops
         self.producer[loss.gradient] = "vector"
         if isinstance(loss, LossOp):
@@ -123,6 +131,8 @@ class _Emitter:
                 self.program_backward(op, trained)
         self.emit_weight_gradient()
         self.emit_updates()
+        if update and not self.at_once:
+            self.emit_last_updates([op for op in ops if self.trained(op)])
         return self.target
 
     def convolution_backward(self, op):
@@ -166,11 +176,40 @@ class _Emitter:
 
     def emit_updates(self):
         for op in self.updates:
-            bias = getattr(op, "bias", True)
-            update = UpdateOp(op.name, op.key, bias)
-            name = f"{op.name} update"
-            self.emit(passes.update_descriptor, name, update, self.tensors)
+            if self.program.optimizer.is_plain:
+                update = UpdateOp(op.name, op.key, getattr(op, "bias", True))
+                self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
+            elif self.at_once:
+                self.update(op)
+            elif self.context.accumulates:
+                make = programs.accumulate_jobs
+                jobs = [make(self.context, name, self.first) for name in self.trained(op)]
+                self.process(sum(jobs, []), f"{op.name} accumulation")
         self.updates.clear()
+
+    def trained(self, op):
+        """Names of an operation's parameters that are trained."""
+        wanted = {name: getattr(op, f"train_{name}", False) for name in ("weight", "bias")}
+        names = [f"{op.key}.{name}" for name, trained in wanted.items() if trained]
+        return [name for name in names if f"{name}.master" in self.tensors]
+
+    def update(self, op):
+        jobs = [programs.update_jobs(self.context, name) for name in self.trained(op)]
+        self.process(sum(jobs, []), f"{op.name} update")
+
+    def emit_last_updates(self, ops):
+        """Updates that need all gradients."""
+        if self.program.optimizer.max_grad_norm is not None:
+            names = [name for op in ops for name in self.trained(op)]
+            self.process(programs.clip_jobs(self.context, names), "norm of the gradients")
+        for op in ops:
+            self.update(op)
+
+
+def train_name(first, update):
+    """The program of a batch whose gradients are the first, the last of those added up."""
+    suffix = {(True, True): "", (True, False): "_first", (False, True): "_last"}
+    return "train" + suffix.get((first, update), "_more")
 
 
 def _forward(config, op, tensors, tiling, producer, pool, tag):

@@ -6,6 +6,7 @@ from .operations import (
     AvgPoolOp,
     BatchNormOp,
     ConcatOp,
+    DropoutOp,
     FanoutOp,
     MaxPoolOp,
 )
@@ -13,7 +14,9 @@ from .program import ConvOp, LossOp, PoolOp
 
 __all__ = ["check_supported"]
 
-_PROGRAMS = (ActivationOp, AddOp, AvgPoolOp, BatchNormOp, ConcatOp, FanoutOp, MaxPoolOp)
+_PROGRAMS = (
+    ActivationOp, AddOp, AvgPoolOp, BatchNormOp, ConcatOp, DropoutOp, FanoutOp, MaxPoolOp,
+)  # fmt: skip
 
 
 def check_supported(program):
@@ -31,11 +34,11 @@ def check_supported(program):
                 f"{op.name}: the accelerator has no program for {reason} yet; the golden model"
                 " runs it (compiler.compile.prepare)"
             )
-    optimizer = program.optimizer
-    if not optimizer.is_plain:
+    if not program.optimizer.is_plain and not program.config.vector_programs:
         raise ValueError(
-            "compile_network: the accelerator has no program yet for another optimizer than SGD"
-            f" with momentum alone; the golden model runs {optimizer!r}"
+            "compile_network: any optimizer but SGD with momentum alone needs vector programs:"
+            " AcceleratorConfig.vector_programs must be True, not False, for"
+            f" {program.optimizer!r}"
         )
 
 

@@ -73,6 +73,23 @@ def pooled():
     )  # fmt: skip
 
 
-PROGRAM_NETWORKS = {
-    make.__name__: make for make in (residual, added, normalised, averaged, pooled)
-}
+def dropped():
+    """Dropout behind a ReLU, behind a convolution, and of as many elements as make no block."""
+    return nn.Sequential(
+        nn.Conv2d(2, 9, 3, padding=1), nn.ReLU(), nn.Dropout(0.3),
+        nn.Conv2d(9, 7, 3), nn.Dropout(0.75),
+        nn.Flatten(), nn.Linear(7 * 3, 5), nn.ReLU(), nn.Dropout(), nn.Linear(5, 3),
+        input_shape=(2, 5, 3),
+    )  # fmt: skip
+
+
+def short():
+    """A network for optimizers: weights, biases, and parameters without a compute copy."""
+    return nn.Sequential(
+        nn.Conv2d(2, 5, 3), nn.BatchNorm2d(5), nn.ReLU(), nn.Flatten(), nn.Linear(5 * 3, 3),
+        input_shape=(2, 5, 3),
+    )  # fmt: skip
+
+
+_MAKERS = (residual, added, normalised, averaged, pooled, dropped, short)
+PROGRAM_NETWORKS = {make.__name__: make for make in _MAKERS}

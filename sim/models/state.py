@@ -42,12 +42,24 @@ def initial_state(program, *, seed=0, valid=None):
             bias = rng.normal(0, 0.3, op.weight_shape[0]).astype(np.float32)
             state[f"{op.key}.bias.master"] = bias_to_device(bias, lanes)
             state[f"{op.key}.bias.momentum"] = bias_to_device(bias[::-1], lanes)
+    state |= _optimizer_state(program, rng)
     images = rng.normal(0, 1, (valid, *program.network.input_shape)).astype(np.float32)
     state = {name: value for name, value in state.items() if name in program.tensors}  # not frozen
     state["x"] = program.encode_input(images)
     labels = np.zeros(program.tensors["labels"].shape, np.uint32)
     labels[:valid] = rng.integers(0, program.classes, valid)
     state["labels"] = labels
+    return state
+
+
+def _optimizer_state(program, rng):
+    """What optimizers keep besides the momentum: averages, gradients that are added up."""
+    state = {}
+    for name, spec in program.tensors.items():
+        suffix = name.rpartition(".")[2]
+        if suffix in ("exp_avg", "exp_avg_sq", "accumulated"):
+            values = rng.normal(0, 0.1, spec.shape).astype(np.float32)
+            state[name] = np.square(values) if suffix == "exp_avg_sq" else values
     return state
 
 

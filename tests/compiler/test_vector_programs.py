@@ -5,6 +5,7 @@ import pytest
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
 from eftrain_hw.compiler.passes.programs import walks
+from eftrain_hw.compiler.scalars import SCALARS, run_time_scalars
 from eftrain_hw.golden.network import forward_pass, training_step
 from eftrain_hw.vector.commands import PROCESS
 from sim.models.order import OrderedMachine
@@ -20,26 +21,34 @@ CONFIGS = {
 PARAMETERS = {"learning_rate": 0.05, "momentum": 0.9}
 
 
-def compiled(network, config=SMALL, batch=3):
-    return compile_network(
-        network,
-        config,
-        batch_size=batch,
-        loss=nn.CrossEntropyLoss(),
-        optimizer=optim.SGD(lr=0.05, momentum=0.9),
-    )
+SGD = optim.SGD(lr=0.05, momentum=0.9)
 
 
-def check(network, config, batch, valid, name="train"):
-    """A step, or inference, leaves what the golden model says; returns the program."""
-    program = compiled(network, config, batch)
+def compiled(network, config=SMALL, batch=3, optimizer=SGD):
+    loss = nn.CrossEntropyLoss()
+    return compile_network(network, config, batch_size=batch, loss=loss, optimizer=optimizer)
+
+
+def check(network, config, batch, valid, name="train", optimizer=SGD, **step):
+    """A step, or inference, leaves what the golden model says; returns the program.
+
+    `step`: number, seed, loss_images of a training step.
+    """
+    program = compiled(network, config, batch, optimizer)
     state = initial_state(program, seed=batch, valid=valid)
+    parameters = {**PARAMETERS, "valid_images": valid}
+    if SCALARS in program.tensors:
+        counts = {name: value for name, value in step.items() if name != "loss_images"}
+        state[SCALARS] = run_time_scalars(
+            program, learning_rate=PARAMETERS["learning_rate"], valid_images=valid, **counts
+        )
     before = memory_image(program, state)
     memory = before.copy()
-    parameters = {**PARAMETERS, "valid_images": valid}
-    OrderedMachine(config, memory).run(program.words(name), **parameters)
-    if name == "train":
-        training_step(program, state, **parameters)
+    images = {"loss_images": step.get("loss_images", valid)}
+    OrderedMachine(config, memory).run(program.words(name), **parameters, **images)
+    if name != "infer":
+        first, update = name in ("train", "train_first"), name in ("train", "train_last")
+        training_step(program, state, **parameters, **step, first=first, update=update)
         kinds = ("program", "scratch")
         names = {name for name, spec in program.tensors.items() if spec.kind not in kinds}
         views = {name for name, spec in program.tensors.items() if spec.view is not None}
@@ -85,6 +94,39 @@ def test_equal_programs_lie_in_memory_once():
     images = {name for name in program.constants if name.startswith("vector.")}
     assert len({command.values["program"] for command in commands}) == len(images)
     assert len(images) < len(commands)
+
+
+OPTIMIZERS = {
+    "nesterov": optim.SGD(lr=0.05, momentum=0.9, nesterov=True),
+    "decay": optim.SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
+    "nesterov-decay": optim.SGD(lr=0.05, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "clipped": optim.SGD(lr=0.05, momentum=0.9, max_grad_norm=0.1),
+    "hardly-clipped": optim.SGD(lr=0.05, momentum=0.9, max_grad_norm=1e6),
+    "adam": optim.Adam(lr=0.05),
+    "adam-all": optim.Adam(lr=0.05, betas=(0.8, 0.9), weight_decay=0.1, max_grad_norm=0.5),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_optimizers_equal_golden(config, optimizer):
+    network = PROGRAM_NETWORKS["short"]()
+    check(network, CONFIGS[config], 3, 2, optimizer=OPTIMIZERS[optimizer], number=3)
+
+
+@pytest.mark.parametrize("which", ["train", "train_first", "train_more", "train_last"])
+@pytest.mark.parametrize("optimizer", [optim.SGD, optim.Adam])
+def test_gradients_of_several_batches(optimizer, which):
+    settings = {"lr": 0.05, "accumulation": 3, "max_grad_norm": 1.0}
+    network, optimizer = PROGRAM_NETWORKS["short"](), optimizer(**settings)
+    program = check(network, SMALL, 3, 2, which, optimizer, number=2, loss_images=8)
+    assert set(program.descriptors) == {"train", "infer", "train_first", "train_more", "train_last"}
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("name", ["train", "infer"])
+def test_dropout_equals_golden(name, config):
+    check(PROGRAM_NETWORKS["dropped"](), CONFIGS[config], 3, 2, name, number=5, seed=77)
 
 
 @pytest.mark.parametrize("name", ["residual", "added"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eftrain_hw import AcceleratorConfig
+from eftrain_hw import AcceleratorConfig, optim
 from sim.models.program_networks import PROGRAM_NETWORKS
 from sim.models.step_bench import StepBench
 
@@ -18,6 +18,42 @@ def test_steps_and_inference_equal_golden(name):
     bench.step()
     bench.new_batch(seed=100)
     bench.step()
+
+
+OPTIMIZERS = {
+    "nesterov": optim.SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "clipped": optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.01, max_grad_norm=0.1),
+    "adam": optim.Adam(lr=0.1, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer):
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=OPTIMIZERS[optimizer])
+    for number in (1, 2):
+        bench.options["number"] = number
+        bench.step()
+
+
+def test_gradients_of_several_batches():
+    optimizer = optim.Adam(lr=0.1, accumulation=3, max_grad_norm=0.1)
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=optimizer)
+    for number in (1, 2):
+        for batch in range(3):
+            bench.new_batch(10 * number + batch)
+            bench.options = {"number": number, "loss_images": 9}
+            bench.options |= {"first": batch == 0, "update": batch == 2}
+            bench.step()
+
+
+def test_dropout_differs_from_step_to_step():
+    bench = StepBench(PROGRAM_NETWORKS["dropped"](), CONFIG, 3, valid=2)
+    dropped = set()
+    for number in (1, 2):
+        bench.options = {"number": number, "seed": 9}
+        bench.step()
+        dropped.add(bench.tensors["y2"].elements.tobytes())
+    assert len(dropped) == 2
 
 
 def test_a_slow_memory():

@@ -14,6 +14,7 @@ from .activation import activation_backward, activation_forward
 from .batch_norm import batch_norm_backward, batch_norm_forward
 from .constants import Constants
 from .context import Context, scratch_spec
+from .dropout import dropout_backward, dropout_forward
 from .job import process_descriptors
 from .join import (
     add_backward,
@@ -22,21 +23,21 @@ from .join import (
     concat_forward,
     fanout_backward,
 )
+from .optimizer import accumulate_jobs, clip_jobs, update_jobs
 from .pooling import average_backward, average_forward, max_backward, max_forward
 
 __all__ = [
     "Constants",
     "Context",
-    "SCALARS",
+    "accumulate_jobs",
     "backward_jobs",
+    "clip_jobs",
     "depends_on_training",
     "forward_jobs",
     "process_descriptors",
     "scratch_spec",
+    "update_jobs",
 ]
-
-SCALARS = "scalars"
-"""Name of the tensor of run-time scalars."""
 
 _MAKERS = {
     ActivationOp: (activation_forward, activation_backward),
@@ -44,6 +45,7 @@ _MAKERS = {
     AvgPoolOp: (average_forward, average_backward),
     BatchNormOp: (batch_norm_forward, batch_norm_backward),
     ConcatOp: (concat_forward, concat_backward),
+    DropoutOp: (dropout_forward, dropout_backward),
     FanoutOp: (None, fanout_backward),
     MaxPoolOp: (max_forward, max_backward),
 }

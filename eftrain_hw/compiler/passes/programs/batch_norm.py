@@ -3,7 +3,19 @@
 R0 to R3 hold a value for each channel while the maps pass; single vectors use R4 to R7 likewise.
 """
 
-from ....vector.assembler import INVERSE_IMAGES, T0, A, B, C, Extent, Instruction, R, Walk
+from ....vector.assembler import (
+    INVERSE_IMAGES,
+    T0,
+    A,
+    B,
+    C,
+    Extent,
+    Instruction,
+    R,
+    Scalar,
+    Walk,
+)
+from ...scalars import STEP
 from .job import make_job
 from .walks import Raws, loops, single
 
@@ -52,7 +64,11 @@ def batch_norm_forward(context, op):
 
 def _inverse_count(context, x, register):
     """1 / (images * pixels) into a register; in inference all images count."""
-    images = INVERSE_IMAGES if context.training else 1.0 / context.batch
+    images = INVERSE_IMAGES
+    if not context.training:
+        images = 1.0 / context.batch
+    elif context.accumulates:  # the register says one over the images of all batches
+        images = Scalar(STEP.index("inverse_images"))
     return I("multiply", a0=images, b0=1.0 / x.pixels, to=(register,), extent=1)
 
 
@@ -106,7 +122,8 @@ def _statistics(context, op, normalise):
     if beta:
         tensors["c"] = beta[0]
     outer |= dict.fromkeys(("b", "c", "w0", "w1"), 1)
-    return make_job(steps, extents, tensors, count=op.in_shape[0], outer=outer)
+    scalars = 0 if context.accumulates else None
+    return make_job(steps, extents, tensors, count=op.in_shape[0], outer=outer, scalars=scalars)
 
 
 def _run(value, momentum, extent):
@@ -203,7 +220,8 @@ def batch_norm_backward(context, op):
         ]
     extents = (maps, *(single(**start) for start in starts))
     outer |= {"c": 1, "w1": 1}
-    job = make_job(steps, extents, tensors, count=op.in_shape[0], outer=outer)
+    scalars = 0 if context.accumulates else None
+    job = make_job(steps, extents, tensors, count=op.in_shape[0], outer=outer, scalars=scalars)
     return [job, *(context.mask_jobs(op, dx) if op.input_gradient else [])]
 
 

@@ -31,7 +31,7 @@ class Context:
     def __init__(self, program, constants):
         self.config, self.batch = program.config, program.batch_size
         self.tensors, self.constants = program.tensors, constants
-        self.optimizer, self.accumulation = program.optimizer, program.optimizer.accumulation
+        self.optimizer = program.optimizer
         self.training = True
 
     def map(self, name, shape=None):
@@ -62,6 +62,15 @@ class Context:
             b=self.map(op.x, op.in_shape),
             e=dx,
         )
+
+    @property
+    def accumulates(self):
+        """Whether several batches' gradients are added up."""
+        return self.optimizer.accumulation > 1
+
+    def gradient(self, name):
+        """TensorSpec of the gradient that a parameter is updated with."""
+        return self.tensors[f"{name}.{'accumulated' if self.accumulates else 'gradient'}"]
 
     def parameter(self, op, name):
         """TensorSpec of a tensor of an operation such as "weight.master"."""
