@@ -3,11 +3,14 @@
 from math import prod
 
 from ..config import AcceleratorConfig
-from . import nn, optim, passes
+from . import nn, optim
+from .emit import emit
 from .lower import lower
+from .passes.programs import Constants, scratch_spec
 from .precision import Precision
-from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
 from .rank_prior import bonds_of
+from .scalars import scalars_spec
 from .support import check_supported
 
 __all__ = ["allocate", "compile_network", "place", "prepare"]
@@ -57,7 +60,13 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
     )
     if prior is not None:
         _add_bonds(program)
-    program.memory_bytes = allocate(tensors.values())
+    for spec in (scratch_spec(program), scalars_spec(program)):
+        if spec is not None:
+            tensors[spec.name] = spec
+    align = LINE_BYTES
+    if config.vector_programs:
+        align = max(align, 4 * config.lanes)  # a stream reaches all fp32 tensors
+    program.memory_bytes = allocate(tensors.values(), align)
     return program
 
 
@@ -100,8 +109,8 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
     tensors = program.tensors
     check_supported(program)
     _check_limits(config, program.ops)
+    emit(program, Constants(program, place))
     end = program.memory_bytes
-    _emit(program)
     for name, descriptors in program.descriptors.items():
         limit = config.descriptor_words // 2
         for descriptor in descriptors:
@@ -152,8 +161,10 @@ def _check_limits(config, ops):
             )
 
 
-def place(spec, start):
-    """Put a tensor at a byte address; returns where the next one may start."""
+def place(spec, start, align=LINE_BYTES):
+    """Put a tensor at a byte address, fp32 vectors at a multiple of `align`; returns the end."""
+    if spec.storage == "fp32":
+        start = -(-start // align) * align
     spec.address = start
     end = start + -(-spec.nbytes // LINE_BYTES) * LINE_BYTES + GUARD
     if spec.has_exponents:
@@ -162,13 +173,16 @@ def place(spec, start):
     return end
 
 
-def allocate(specs):
-    """Put tensors one behind the other, views where they belong; returns the end."""
+def allocate(specs, align=LINE_BYTES):
+    """Put tensors one behind the other, views where they belong; returns the end.
+
+    `align`: as `place`.
+    """
     specs = list(specs)
     end = GUARD
     for spec in specs:
         if spec.view is None:
-            end = place(spec, end)
+            end = place(spec, end, align)
     by_name = {spec.name: spec for spec in specs}
     for spec in specs:
         if spec.view is not None:
@@ -184,91 +198,3 @@ def _place_view(spec, by_name):
     spec.address = base.address + vectors * spec.shape[-1] * spec.dtype.itemsize
     if spec.has_exponents:
         spec.exponent_address = base.exponent_address + vectors
-
-
-def _emit(program):
-    """The descriptors in the order in which they are issued.
-
-    Only the engines that read what others write wait for them (`Dispatch`), so order makes
-    overlap: pooling's gradient and the update of the layer above run beside a weight gradient.
-    """
-    config, batch, tensors = program.config, program.batch_size, program.tensors
-    forward, train = [], []
-    waiting, updates = [], []  # layers whose weight gradient, whose update is yet to be issued
-    riding = []  # poolings that ride on the tiles of the convolution before
-    producer = {"x": None}  # engine that makes a tensor
-
-    def emit(target, make, name, *arguments):
-        tag = len(program.tags)
-        program.tags[tag] = name
-        result = make(config, *arguments, tag)
-        descriptor, tiling = (result[0], result[1]) if isinstance(result, tuple) else (result, None)
-        target.append(descriptor)
-        program.schedule.append((name, tiling))
-
-    def emit_updates():
-        for op in updates:
-            update = UpdateOp(op.name, op.key, op.bias)
-            emit(train, passes.update_descriptor, f"{op.name} update", update, tensors)
-        updates.clear()
-
-    def emit_weight_gradient():
-        for op in waiting:
-            emit_updates()
-            name = f"{op.name} weight gradient"
-            made_by = None if op.input_gradient else producer[f"d{op.y}"]  # BP has waited for it
-            emit(train, passes.weight_gradient_descriptor, name, op, batch, tensors, made_by)
-            updates.append(op)
-        waiting.clear()
-
-    for op, following in zip(program.ops, [*program.ops[1:], None]):
-        if isinstance(op, LossOp):
-            producer[op.gradient] = "vector"
-            emit(train, passes.loss_descriptor, "loss", op, batch, tensors)
-            continue
-        arguments = (f"{op.name} forward", op, batch, tensors)
-        if isinstance(op, PoolOp):
-            producer[op.y] = "vector"
-            if op not in riding:
-                emit(forward, passes.pool_forward_descriptor, *arguments)
-            continue
-        producer[op.y] = "drain"
-        tiling = passes.forward_tiling(config, op, batch, tensors)
-        pool = following if isinstance(following, PoolOp) else None
-        if pool is not None and passes.pools_with(tiling, pool, tensors):
-            riding.append(pool)
-        else:
-            pool = None
-        name = f"{op.name} forward"
-        emit(forward, _forward, name, op, tensors, tiling, producer[op.x], pool)
-    for op in reversed(program.ops[:-1]):
-        gradient = f"d{op.y}"
-        if isinstance(op, PoolOp):
-            if op.input_gradient:
-                producer[f"d{op.x}"] = "vector"
-                name = f"{op.name} backward"
-                emit(train, passes.pool_backward_descriptor, name, op, batch, tensors)
-            continue
-        emit_weight_gradient()
-        if op.train_weight:
-            waiting.append(op)
-        if op.input_gradient:
-            producer[f"d{op.x}"] = "drain"
-            name = f"{op.name} backward"
-            emit(train, passes.backward_descriptor, name, op, batch, tensors, producer[gradient])
-    emit_weight_gradient()
-    emit_updates()
-    program.descriptors = {"train": _ended(forward + train), "infer": _ended(forward)}
-
-
-def _forward(config, op, tensors, tiling, producer, pool, tag):
-    """FP of a convolution: (descriptor, tiling) like the other passes."""
-    make = passes.forward_descriptor
-    return make(config, op, tensors, tiling, producer, pool, tag), tiling
-
-
-def _ended(descriptors):
-    """The same descriptors, the last one marked."""
-    from dataclasses import replace
-
-    return [*descriptors[:-1], replace(descriptors[-1], last=True)]

@@ -12,6 +12,7 @@ __all__ = [
     "FanoutOp",
     "MaxPoolOp",
     "SquaredErrorOp",
+    "VectorOp",
 ]
 
 

@@ -199,7 +199,8 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
     descriptors = program.descriptors["train"]
     times, known = [], {}
     for descriptor in descriptors:  # layers alike differ in their addresses only
-        key = tuple(without_addresses(descriptor).words())
+        plain = without_addresses(descriptor)
+        key = *plain.words(), *(command.work for command in plain.commands)
         if key not in known:
             known[key] = descriptor_time(config, descriptor, memory)
         times.append(known[key])

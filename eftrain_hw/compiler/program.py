@@ -149,6 +149,8 @@ class Program:
         "train" and "infer": lists of sequencer descriptors, addresses relative to 0.
     addresses : dict
         Byte offset of each program.
+    constants : dict
+        Arrays of tensors that never change, by name: vector programs and what they read.
     tags : dict
         Descriptor tag to a name such as "0.Conv2d forward".
     precision : Precision or None
@@ -171,6 +173,7 @@ class Program:
     logits: str
     descriptors: dict = field(default_factory=dict)
     addresses: dict = field(default_factory=dict)
+    constants: dict = field(default_factory=dict)
     tags: dict = field(default_factory=dict)
     memory_bytes: int = 0
     schedule: list = field(default_factory=list)

@@ -116,7 +116,7 @@ def _factors(size, out, kernel, stride, padding, count_padding):
 def avgpool_forward(
     x, *, kernel, stride, padding=(0, 0), count_padding=True, relu=False, encode=True
 ):
-    """The mean of each window: its sum in the order of its positions, times 1 / count.
+    """The mean of each window: the sum of its elements times 1 / count, in their order.
 
     Parameters
     ----------
@@ -135,11 +135,13 @@ def avgpool_forward(
     values = x.decode()
     size = values.shape[2:4]
     out = output_size(size, kernel, stride, padding)
-    total = np.zeros((*values.shape[:2], *out, values.shape[-1]), np.float32)
-    for _, outputs, pixels in _window_slices(size, out, kernel, stride, padding):
-        total[outputs] = fadd(total[outputs], values[pixels])
+    shape = (*values.shape[:2], *out, values.shape[-1])
+    total = np.zeros(shape, np.float32)
     factors = _factors(size, out, kernel, stride, padding, count_padding)
-    return store(x.format, fmul(total, factors), relu=relu, encode=encode)
+    factors = np.broadcast_to(factors, shape)
+    for _, outputs, pixels in _window_slices(size, out, kernel, stride, padding):
+        total[outputs] = fadd(total[outputs], fmul(values[pixels], factors[outputs]))
+    return store(x.format, total, relu=relu, encode=encode)
 
 
 def avgpool_backward(

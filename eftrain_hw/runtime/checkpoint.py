@@ -1,5 +1,6 @@
 """Checkpoint files: the safetensors format, read and written with NumPy alone (as on a board)."""
 
+import dataclasses
 import json
 import os
 
@@ -92,11 +93,17 @@ def network_from_description(text):
 
 def describe_training(program):
     """The rest that rebuilds a program: batch and optimizer, as JSON text."""
-    optimizer = {"lr": float(program.optimizer.lr), "momentum": float(program.optimizer.momentum)}
-    return json.dumps({"batch_size": program.batch_size, "optimizer": optimizer})
+    optimizer = dataclasses.asdict(program.optimizer)
+    kind = type(program.optimizer).__name__
+    description = {"batch_size": program.batch_size, "kind": kind, "optimizer": optimizer}
+    return json.dumps(description)
 
 
 def training_from_description(text):
     """(batch size, optimizer) of `describe_training`'s text."""
     description = json.loads(text)
-    return description["batch_size"], optim.SGD(**description["optimizer"])
+    kinds = {"SGD": optim.SGD, "Adam": optim.Adam}
+    kind = description.get("kind", "SGD")
+    if kind not in kinds:
+        raise CheckpointError(f"checkpoint's optimizer must be one of {list(kinds)}, not {kind!r}")
+    return description["batch_size"], kinds[kind](**description["optimizer"])

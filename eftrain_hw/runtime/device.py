@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..compiler.emit import train_name
 from ..compiler.program import Program
+from ..compiler.scalars import SCALARS, run_time_scalars
 from ..config import AcceleratorConfig
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
@@ -92,6 +94,8 @@ class Device(ABC):
             )
         self.program, self._ran = program, None
         self._load()
+        for name, value in program.constants.items():
+            self.write_tensor(name, value)
 
     def _spec(self, name):
         if self.program is None:
@@ -100,7 +104,10 @@ class Device(ABC):
             raise ValueError(f"tensor must be one of {list(self.program.tensors)}, not {name!r}")
         return self.program.tensors[name]
 
-    def run(self, name, *, learning_rate=0.0, momentum=0.0, valid_images=None):
+    def run(
+        self, name, *, learning_rate=0.0, momentum=0.0, valid_images=None,
+        number=1, seed=0, loss_images=None, first=True, update=True,
+    ):  # fmt: skip
         """Run the program "train" (one step) or "infer" on the tensors in the device's memory.
 
         Parameters
@@ -110,6 +117,15 @@ class Device(ABC):
             Of the update; used as float32.
         valid_images : int or None
             Images of the batch that count for loss and gradient; None is all of them.
+        number : int
+            Updates so far, this one included; of Adam and dropout.
+        seed : int
+            Of the run's dropout layers.
+        loss_images : int or None
+            Images that the loss is the mean over, where several batches' gradients are added up;
+            None: the valid ones.
+        first, update : bool
+            Whether this batch is the first, the last of those whose gradients are added up.
 
         Returns
         -------
@@ -132,7 +148,21 @@ class Device(ABC):
             raise ValueError(
                 f"valid_images must be 1 to {self.program.batch_size}, not {valid_images!r}"
             )
+        if name == "train":
+            name = train_name(first, update)
+            if name not in self.program.descriptors:
+                raise ValueError(
+                    "first and update must be True where the optimizer's accumulation is 1, not"
+                    f" {first!r} and {update!r}"
+                )
         self._ran = name
+        self._step = {"number": number, "seed": seed, "loss_images": loss_images or valid_images}
+        if SCALARS in self.program.tensors:
+            scalars = run_time_scalars(
+                self.program, learning_rate=learning_rate, valid_images=valid_images,
+                number=number, seed=seed,
+            )  # fmt: skip
+            self.write_tensor(SCALARS, scalars)
         return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
 
     def profile(self):

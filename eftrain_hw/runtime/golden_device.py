@@ -28,6 +28,9 @@ class GoldenDevice(Device):
                 learning_rate=learning_rate,
                 momentum=momentum,
                 valid_images=valid_images,
+                first=name in ("train", "train_first"),
+                update=name in ("train", "train_last"),
+                **self._step,
             )
         return StepResult()
 

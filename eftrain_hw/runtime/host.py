@@ -98,7 +98,7 @@ class Host:
                 return True
         return False
 
-    def start(self, address, *, learning_rate=0, momentum=0, valid_images=1):
+    def start(self, address, *, learning_rate=0, momentum=0, valid_images=1, loss_images=None):
         """Ring the doorbell for the program at a byte address; see `run`."""
         if not self.read_field("status", "idle"):  # an exception ended the last run
             self.soft_reset()
@@ -107,7 +107,7 @@ class Host:
         for name, value in (
             ("learning_rate", np.float32(learning_rate)),
             ("momentum", np.float32(momentum)),
-            ("inverse_images", np.float32(1) / np.float32(valid_images)),
+            ("inverse_images", np.float32(1) / np.float32(loss_images or valid_images)),
         ):
             self.write(name, value.view(np.uint32))
         self.write("valid_images", valid_images)
@@ -118,7 +118,10 @@ class Host:
         value = self.read("status")
         return [field.name for field in _REGISTERS["status"].fields if value & field.mask]
 
-    def run(self, address, *, learning_rate, momentum, valid_images, tags, locate, limit):
+    def run(
+        self, address, *, learning_rate, momentum, valid_images, tags, locate, limit,
+        loss_images=None,
+    ):  # fmt: skip
         """Run the program at a byte address to its end.
 
         Parameters
@@ -132,6 +135,8 @@ class Host:
             locate(address) names the tensor at a bus address, or None; for errors too.
         limit : callable
             limit() is called after each wait that brought no interrupt; it raises to give up.
+        loss_images : int or None
+            Images that the loss is the mean over; None: the valid ones.
 
         Returns
         -------
@@ -146,6 +151,7 @@ class Host:
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,
+            loss_images=loss_images,
         )
         while not self._wait():
             limit()

@@ -1,15 +1,12 @@
 """Trains a compiled network on a device."""
 
-from math import sqrt
-
 import numpy as np
 
 from ..compiler import compile_network, nn
-from ..compiler.parameters import parameter_from_device, parameter_to_device
-from ..formats import Blocked, format_named
 from . import checkpoint
 from .checkpoint import CheckpointError
-from .checks import checked_images, checked_labels, checked_state
+from .checks import checked_images, checked_labels
+from .device_state import DeviceState
 from .progress import DeferredInterrupt, History, progress_bar
 
 __all__ = ["Trainer"]
@@ -37,6 +34,8 @@ class Trainer:
         From the program's optimizer; may be changed between calls of `fit`.
     epoch : int
         Epochs that are complete.
+    updates : int
+        Updates of the parameters: one a batch, or one for as many as the optimizer adds up.
     history : History
     profile : Profile or None
         Of the last step that `fit` was told to profile.
@@ -46,75 +45,47 @@ class Trainer:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ValueError(f"Trainer.seed must be an integer, at least 0, not {seed!r}")
         self.program, self.device, self.seed = program, device, seed
-        self.learning_rate, self.momentum = program.optimizer.lr, program.optimizer.momentum
-        self.epoch, self._batch = 0, 0
+        self.learning_rate = program.optimizer.lr
+        self.momentum = getattr(program.optimizer, "momentum", 0.0)
+        self.epoch, self._batch, self.updates = 0, 0, 0
         self.history, self.profile = History(), None
-        self._layers = {op.key: op for op in program.ops if hasattr(op, "key")}
         device.load_program(program)
-        self.load_state_dict(self._initial_state())
+        self._state = DeviceState(program, device)
+        self.load_state_dict(self._state.initial(seed))
 
     # -- parameters
 
-    def _initial_state(self):
-        generator = np.random.default_rng(self.seed)
-        state = {}
-        for name, shape in self.program.network.parameters().items():
-            fan_in = np.prod(self._layer(name)[0].weight_shape[1:])
-            bound = 1 / sqrt(fan_in)
-            state[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
-        return state
-
-    def _layer(self, name):
-        """(operation, name within it) of a parameter such as "3.body.0.weight"."""
-        key, _, parameter = name.rpartition(".")
-        return self._layers[key], parameter
-
     def state_dict(self):
-        """Every parameter as float32, under PyTorch's name ("0.weight") and in its shape."""
-        return self._read("master")
+        """Parameters and running statistics as float32, under PyTorch's names ("0.weight") and in
+        its shapes."""
+        return self._state.read()
 
     def momentum_dict(self):
-        """The optimizer's momentum buffers, named and shaped like the parameters they train."""
-        return self._read("momentum")
+        """SGD's momentum buffers, named and shaped like the parameters they train."""
+        kept = self._state.read_kept()
+        suffix = ".momentum"
+        return {n.removesuffix(suffix): v for n, v in kept.items() if n.endswith(suffix)}
 
-    def _read(self, what):
-        state = {}
-        for name in self.program.network.parameters():
-            if f"{name}.{what}" in self.program.tensors:  # frozen parameters have no momentum
-                tensor = self.device.read_tensor(f"{name}.{what}")
-                state[name] = parameter_from_device(*self._layer(name), tensor)
-        return state
-
-    def load_state_dict(self, state, momentum=None):
-        """Take over parameters, by PyTorch's names and shapes.
+    def load_state_dict(self, state, momentum=None, *, optimizer_state=None):
+        """Take over parameters and running statistics, by PyTorch's names and shapes.
 
         Parameters
         ----------
         state : dict
-            Arrays or CPU tensors by name; every parameter, no other.
+            Arrays or CPU tensors by name; every parameter and buffer, no other.
         momentum : dict or None
-            The momentum buffers of the parameters that are trained; None sets them to zero.
+            SGD's momentum buffers of the parameters that are trained; None sets them to zero.
+        optimizer_state : dict or None
+            All of the optimizer's state instead, by names such as "0.weight.exp_avg".
 
         Raises
         ------
         ValueError
             A name is missing or unknown, a shape differs, or a value is not finite.
         """
-        shapes = self.program.network.parameters()
-        trained = {name: shapes[name] for name in self.program.network.trained()}
-        if momentum is None:
-            momentum = {name: np.zeros(shape, np.float32) for name, shape in trained.items()}
-        state = checked_state("state_dict", state, shapes)
-        momentum = checked_state("momentum", momentum, trained)
-        lanes, format = self.program.config.lanes, format_named(self.program.config.format)
-        for name in shapes:
-            for what, values in (("master", state[name]), ("momentum", momentum.get(name))):
-                if values is None:
-                    continue
-                tensor = parameter_to_device(*self._layer(name), values, lanes)
-                self.device.write_tensor(f"{name}.{what}", tensor)
-                if what == "master" and name in self.program.tensors:
-                    self.device.write_tensor(name, Blocked.encode(format, tensor))
+        if momentum is not None:
+            optimizer_state = {f"{name}.momentum": value for name, value in momentum.items()}
+        self._state.write(state, optimizer_state)
 
     # -- training and inference
 
@@ -170,7 +141,7 @@ class Trainer:
         losses, correct, images, cycles = 0.0, 0, 0, 0
         while self._batch < batches:
             chosen = order[self._batch * size : (self._batch + 1) * size]
-            loss, logits, step = self._step(x[chosen], y[chosen])
+            loss, logits, step = self._step(x[chosen], y[chosen], batches, len(x))
             if profile_step == len(self.history.steps):
                 self.profile = self.device.profile()
             self._batch += 1
@@ -201,7 +172,21 @@ class Trainer:
             )
         self.history.epochs.append(report)
 
-    def _step(self, x, y):
+    def _place(self, batches, images):
+        """Where the present batch of an epoch stands among those whose gradients are added up."""
+        size, count = self.program.batch_size, self.program.optimizer.accumulation
+        start = self._batch // count * count
+        end = min(start + count, batches)
+        return {
+            "number": self.updates + 1,
+            "seed": self.seed & 0xFFFFFFFF,
+            "loss_images": min(end * size, images) - start * size,
+            "first": self._batch == start,
+            "update": self._batch == end - 1,
+        }
+
+    def _step(self, x, y, batches, images):
+        place = self._place(batches, images)
         labels = np.zeros(self.program.tensors["labels"].shape, np.uint32)
         labels[: len(y)] = y
         self.device.write_tensor("x", self.program.encode_input(x))
@@ -211,8 +196,11 @@ class Trainer:
             learning_rate=self.learning_rate,
             momentum=self.momentum,
             valid_images=len(x),
+            **place,
         )
+        self.updates += place["update"]
         loss = float(self.device.read_tensor("loss")[-16])  # the batch's, after one an image
+        loss *= place["loss_images"] / len(x)
         return loss, self._read_logits(len(x)), result
 
     def _read_logits(self, count):
@@ -250,10 +238,10 @@ class Trainer:
     # -- checkpoints
 
     def save(self, path):
-        """Write a safetensors checkpoint: parameters under PyTorch's names, momentum under
-        "<name>.momentum", and in its metadata what resuming bit-exactly needs."""
-        tensors = self.state_dict()
-        tensors |= {f"{name}.momentum": value for name, value in self.momentum_dict().items()}
+        """Write a safetensors checkpoint: parameters and running statistics under PyTorch's names,
+        the optimizer's state under "<name>.momentum" and the like, and in its metadata what
+        resuming bit-exactly needs, between updates."""
+        tensors = self.state_dict() | self._state.read_kept()
         metadata = {
             "kind": _KIND,
             "network": checkpoint.describe_network(self.program.network),
@@ -263,6 +251,7 @@ class Trainer:
             "seed": str(self.seed),
             "epoch": str(self.epoch),
             "batch": str(self._batch),
+            "updates": str(self.updates),
             "learning_rate": float(self.learning_rate).hex(),
             "momentum": float(self.momentum).hex(),
         }
@@ -302,10 +291,11 @@ class Trainer:
         elif metadata["fingerprint"] != program.fingerprint:
             raise CheckpointError(f"{path} is of another network: {_difference(network, program)}")
         trainer = cls(program, device, seed=int(metadata["seed"]))
-        state = {name: value for name, value in tensors.items() if not name.endswith(".momentum")}
-        momentum = {name: tensors[f"{name}.momentum"] for name in program.network.trained()}
-        trainer.load_state_dict(state, momentum)
+        kept = {name: value for name, value in tensors.items() if name in trainer._state.kept}
+        state = {name: value for name, value in tensors.items() if name not in kept}
+        trainer.load_state_dict(state, optimizer_state=kept)
         trainer.epoch, trainer._batch = int(metadata["epoch"]), int(metadata["batch"])
+        trainer.updates = int(metadata.get("updates", 0))
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])
         trainer.momentum = float.fromhex(metadata["momentum"])
         return trainer

@@ -73,7 +73,10 @@ class Patch:
 
 @dataclass
 class Command:
-    """A template command of a layout, with its conditions and patches."""
+    """A template command of a layout, with its conditions and patches.
+
+    `work` is what the analytical model must know of it besides; it is not encoded.
+    """
 
     layout: object
     values: dict
@@ -81,6 +84,7 @@ class Command:
     when_last: int = 0
     fence: bool = False
     patches: list = field(default_factory=list)
+    work: object = None
 
     def patch(self, kind, name, loops, value):
         """Add a patch of field `name`; returns the command."""

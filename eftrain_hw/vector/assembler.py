@@ -24,6 +24,7 @@ __all__ = [
     "T0",
     "VectorProgram",
     "Walk",
+    "goes_straight_on",
 ]
 
 _STREAMS = layout.INDICES[:6]
@@ -241,7 +242,7 @@ class VectorProgram:
         values["operation"] = layout.OPERATIONS.index(instruction.operation)
         values["post"] = layout.POSTS.index(instruction.post)
         values["a1"] = layout.OPERANDS["a1"].index(instruction.a1)
-        values["wait"] = self._waits(number, lanes)
+        values["wait"] = self.waits(number, lanes)
         for name, value in instruction.operands().items():
             kind, index = "k", 0
             if isinstance(value, Real):
@@ -262,7 +263,7 @@ class VectorProgram:
             words[word] |= int(values.get(name, 0)) << shift
         return words
 
-    def _waits(self, number, lanes):
+    def waits(self, number, lanes):
         """Whether an instruction must not start before the one ahead of it is finished."""
         instruction, before = self.instructions[number], self.instructions[number - 1]
         elements = self.extents[before.extent].vectors * lanes
@@ -284,13 +285,7 @@ def _extent_words(number, extent, instructions):
     """{address: word} of an extent."""
     n3, n2, n1, n0 = extent.counts
     bounds = extent.bounds
-    # vectors one by one, unless all streams go straight on
-    single = bounds is not None or extent.position.steps[3] != 0
-    for instruction in instructions:
-        for name in _STREAMS:
-            written = name in ("e", "w0", "w1")
-            if instruction.uses(name) and not (written and instruction.emit == "last"):
-                single |= getattr(extent, name).steps[3] != 1
+    single = not goes_straight_on(extent, instructions)
     single &= n0 > 1
     chunk = 1 if single else min(n0, layout.CHUNK)
     chunks = -(-n0 // chunk)
@@ -318,6 +313,26 @@ def _extent_words(number, extent, instructions):
     for k, value in enumerate(header):
         table[layout.START_BASE + 16 * number + len(layout.INDICES) + k] = value
     return table
+
+
+def goes_straight_on(extent, instructions):
+    """Whether loop i0 goes in runs of vectors; otherwise it goes one by one.
+
+    Parameters
+    ----------
+    extent : Extent
+    instructions : list of Instruction
+        All that use it.
+    """
+    if extent.bounds is not None or extent.position.steps[3] != 0:
+        return False
+    for instruction in instructions:
+        for name in _STREAMS:
+            written = name in ("e", "w0", "w1")
+            if instruction.uses(name) and not (written and instruction.emit == "last"):
+                if getattr(extent, name).steps[3] != 1:
+                    return False
+    return True
 
 
 def _integer(what, value, low, high):

@@ -80,8 +80,10 @@ class Machine:
         self.slots = {name: _Slots() for name in ("moving", "stationary", "accumulator")}
 
     def run(self, words, **parameters):
-        """Run a program; `parameters` are learning_rate, momentum and valid_images."""
-        self.parameters = parameters
+        """Run a program; `parameters` are learning_rate, momentum, valid_images, and loss_images
+        where that is another number."""
+        images = np.float32(parameters.pop("loss_images", parameters["valid_images"]))
+        self.parameters = parameters | {"inverse_images": np.float32(1) / images}
         actions = {
             LOAD.opcode: self.load,
             COMPUTE.opcode: self.compute,
@@ -379,7 +381,7 @@ class Machine:
             labels,
             classes=c["classes"],
             valid=valid,
-            inv_n=np.float32(1) / np.float32(valid),
+            inv_n=self.parameters["inverse_images"],
             format=self.format,
         )
         self._store_blocked(c["gradient"], c["gradient_exponents"], gradient)
@@ -407,6 +409,4 @@ class Machine:
 
     def process(self, c):
         self.processor.reads, self.processor.writes = self.reads, self.writes
-        valid = self.parameters["valid_images"]
-        inverse = np.float32(1) / np.float32(valid)
-        self.processor.run(**c, **self.parameters, inverse_images=inverse)
+        self.processor.run(**c, **self.parameters)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from eftrain_hw.compiler.parameters import bias_to_device, weight_to_device
+from eftrain_hw.compiler.operations import BatchNormOp
+from eftrain_hw.compiler.parameters import bias_to_device, channels_to_device, weight_to_device
 from eftrain_hw.compiler.program import ConvOp
 from eftrain_hw.formats import Blocked, format_named
 
@@ -27,6 +28,8 @@ def initial_state(program, *, seed=0, valid=None):
     valid = program.batch_size if valid is None else valid
     state = {}
     for op in program.ops:
+        if isinstance(op, BatchNormOp):
+            state |= _batch_norm_state(op, rng, lanes)
         if not isinstance(op, ConvOp):
             continue
         weight = rng.normal(0, 0.3, op.weight_shape).astype(np.float32)
@@ -39,12 +42,41 @@ def initial_state(program, *, seed=0, valid=None):
             bias = rng.normal(0, 0.3, op.weight_shape[0]).astype(np.float32)
             state[f"{op.key}.bias.master"] = bias_to_device(bias, lanes)
             state[f"{op.key}.bias.momentum"] = bias_to_device(bias[::-1], lanes)
+    state |= _optimizer_state(program, rng)
     images = rng.normal(0, 1, (valid, *program.network.input_shape)).astype(np.float32)
     state = {name: value for name, value in state.items() if name in program.tensors}  # not frozen
     state["x"] = program.encode_input(images)
     labels = np.zeros(program.tensors["labels"].shape, np.uint32)
     labels[:valid] = rng.integers(0, program.classes, valid)
     state["labels"] = labels
+    return state
+
+
+def _optimizer_state(program, rng):
+    """What optimizers keep besides the momentum: averages, gradients that are added up."""
+    state = {}
+    for name, spec in program.tensors.items():
+        suffix = name.rpartition(".")[2]
+        if suffix in ("exp_avg", "exp_avg_sq", "accumulated"):
+            values = rng.normal(0, 0.1, spec.shape).astype(np.float32)
+            state[name] = np.square(values) if suffix == "exp_avg_sq" else values
+    return state
+
+
+def _batch_norm_state(op, rng, lanes):
+    """Parameters around (1, 0), their momentum, running statistics."""
+    channels, state = op.channels, {}
+
+    def put(name, values):
+        values = values.astype(np.float32)
+        state[f"{op.key}.{name}"] = channels_to_device(values, op.segments, lanes)
+
+    for name, start in (("weight", 1), ("bias", 0)) if op.affine else ():
+        put(f"{name}.master", rng.normal(start, 0.3, channels))
+        put(f"{name}.momentum", rng.normal(0, 0.1, channels))
+    if op.track:
+        put("running_mean", rng.normal(0, 0.3, channels))
+        put("running_var", rng.uniform(0.5, 1.5, channels))
     return state
 
 
@@ -70,7 +102,7 @@ def get_tensor(memory, spec):
 def memory_image(program, state, base=0):
     """The DRAM image before a step: tensors of `state`, programs, and `FILL` everywhere else."""
     memory = np.full(program.memory_bytes, FILL, np.uint8)
-    for name, value in state.items():
+    for name, value in {**program.constants, **state}.items():
         put_tensor(memory, program.tensors[name], value)
     for name, address in program.addresses.items():
         words = program.words(name, base)

@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, open_device, optim
+from eftrain_hw.compiler.scalars import SCALARS
 from eftrain_hw.golden.network import forward_pass, training_step
 from sim.models.state import FILL, initial_state, memory_image
 
@@ -44,20 +45,26 @@ class StepBench:
     Members
     -------
     program, device, host, simulation :
+    options : dict
+        Others of Device.run, such as the number of the step; may be changed.
     tensors : dict
         The golden model's.
     log : list
         What the host has done since `run` began: ("read" or "write", register address), Interrupt.
     """
 
-    def __init__(self, network, config, batch_size, *, valid=None, seed=0, **options):
+    def __init__(
+        self, network, config, batch_size, *, valid=None, seed=0, optimizer=None, step=None,
+        **options,
+    ):  # fmt: skip
         self.program = compile_network(
             network,
             config,
             batch_size=batch_size,
             loss=nn.CrossEntropyLoss(),
-            optimizer=optim.SGD(lr=0.1),
+            optimizer=optimizer or optim.SGD(lr=0.1),
         )
+        self.options = step or {}
         self.valid = valid or batch_size
         self.device = open_device("sim", config, **{"step_limit": STEP_LIMIT, **options})
         self.device.load_program(self.program)
@@ -110,8 +117,11 @@ class StepBench:
         return {self.names[k] for k in np.unique(self.owner[self.memory != before])}
 
     def wrong(self):
-        """Names of the tensors, `GAPS` among them, that differ from the golden model's."""
-        return sorted(self.changes(self.image()))
+        """Names of the tensors, `GAPS` among them, that differ from the golden model's.
+
+        All but the scratch, which the golden model knows nothing of.
+        """
+        return sorted(self.changes(self.image()) - {"scratch"})
 
     def new_batch(self, seed):
         """Other images and labels, on both sides."""
@@ -123,7 +133,10 @@ class StepBench:
     def run(self, name="train"):
         """Run a program on the RTL alone."""
         self.log.clear()
-        return self.device.run(name, **PARAMETERS, valid_images=self.valid)
+        result = self.device.run(name, **PARAMETERS, valid_images=self.valid, **self.options)
+        if SCALARS in self.program.tensors:
+            self.tensors[SCALARS] = self.device.read_tensor(SCALARS)
+        return result
 
     def golden(self, name="train"):
         """Run it on the golden model alone."""
@@ -134,7 +147,8 @@ class StepBench:
         padding[: self.program.batch_size] = False
         padding[-16] = False
         before = self.tensors["loss"][padding]
-        training_step(self.program, self.tensors, **PARAMETERS, valid_images=self.valid)
+        settings = PARAMETERS | self.options
+        training_step(self.program, self.tensors, **settings, valid_images=self.valid)
         self.tensors["loss"][padding] = before
 
     def step(self, name="train"):

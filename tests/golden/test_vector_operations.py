@@ -107,10 +107,9 @@ def test_batch_norm(format, relu, case):
         new = [s.mac(step, s.add(a, -o), o) for a, o in zip((m, unbiased), olds, strict=True)]
         sb = case.total(dys)
         sg = case.total(s.multiply(g, a) for g, a in zip(dys, d, strict=True))
-        k2 = s.multiply(s.multiply(s.multiply(sg, inv_n), rstd), rstd)
-        k2 = -s.multiply(k, k2)
-        k1 = s.mac(-m, k2, -s.multiply(k, s.multiply(sb, inv_n)))
-        known[b, lane] = (m, v, rstd, k, shift, *new, sb, s.multiply(sg, rstd), k1, k2)
+        k2 = -s.multiply(s.multiply(s.multiply(sg, inv_n), rstd), rstd)
+        t = s.multiply(k, s.mac(-m, k2, -s.multiply(sb, inv_n)))
+        known[b, lane] = (m, v, rstd, k, shift, *new, sb, s.multiply(sg, rstd), t, k2)
 
     for array, index in ((statistics.mean, 0), (statistics.var, 1), (statistics.rstd, 2),
                          (scale, 3), (mean, 5), (var, 6), (dbeta, 7), (dgamma, 8)):  # fmt: skip
@@ -122,8 +121,8 @@ def test_batch_norm(format, relu, case):
 
     def input_gradient(n, b, r, c, lane):
         at = n, b, r, c, lane
-        k, k1, k2 = (known[b, lane][i] for i in (3, 9, 10))
-        value = s.mac(float(gradient[at]), k, s.mac(float(values[at]), k2, k1))
+        k, t, k2 = (known[b, lane][i] for i in (3, 9, 10))
+        value = s.mac(s.mac(float(values[at]), k2, float(gradient[at])), k, t)
         return value if n < valid and values[at] > 0 else 0.0
 
     case.equal(y, output)
@@ -200,8 +199,9 @@ def test_average_pooling(format, geometry, count_padding, case):
 
     def output(n, b, oh, ow, lane):
         pixels = window(oh, ow, size, kernel, stride, padding)
-        total = case.total(values[n, b, r, c, lane] for _, r, c in pixels)
-        return s.multiply(total, factor(oh, ow))
+        return case.total(
+            s.multiply(float(values[n, b, r, c, lane]), factor(oh, ow)) for _, r, c in pixels
+        )
 
     case.equal(y, output)
     dy = stored(format, 2, 1, *out, seed=5)

@@ -50,7 +50,8 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
     plane = rows_in * columns
     body.moving_inside = body.inside({"image", "row", "reduction"})
     body.stationary_inside = body.inside({"group", "reduction"})
-    dy, dx, weight = tensors[f"d{op.y}"], tensors[f"d{op.x}"], tensors[f"{op.key}.weight"]
+    dy, dx = tensors[f"d{op.y}"], tensors[op.dx or f"d{op.x}"]
+    weight = tensors[f"{op.key}.weight"]
 
     weights = body.add(
         LOAD,

@@ -64,7 +64,7 @@ def pool_tile(body, op, tensors):
 
 def pool_backward_descriptor(config, op, batch, tensors, tag):
     """The gradient of max pooling."""
-    dx, dy = tensors[f"d{op.x}"], tensors[f"d{op.y}"]
+    dx, dy = tensors[op.dx or f"d{op.x}"], tensors[f"d{op.y}"]
     return _single(
         tag,
         Command(
@@ -119,6 +119,8 @@ def update_descriptor(config, op, tensors, tag):
     commands = []
     for name in ("weight", "bias") if op.bias else ("weight",):
         prefix = f"{op.key}.{name}"
+        if f"{prefix}.momentum" not in tensors:  # frozen
+            continue
         copy = tensors.get(prefix)
         commands.append(
             Command(

@@ -6,7 +6,7 @@ from ...array.commands import COMPUTE
 from ...dma.commands import LOAD
 from ...sequencer.program_format import REQUEST_BEATS
 from ...streams.command import NOP
-from ...vector.commands import DRAIN
+from ...vector.commands import DRAIN, PROCESS
 from .expand import decode, expand
 from .kernel import Event
 from .turns import burst_words, bursts_of
@@ -145,5 +145,8 @@ class Sequencer:
                 if sent[1] > kernel.now:
                     yield sent[1]
                 tickets = self.engines["drain"].issued, self.engines["vector"].issued
-                engine.commands.append((decode(layout, issue.words), layout, tickets))
+                fields = decode(layout, issue.words)
+                if layout is PROCESS:
+                    fields = {**fields, "work": descriptor.commands[issue.index].work}
+                engine.commands.append((fields, layout, tickets))
                 engine.changed.fire()

@@ -1,18 +1,20 @@
-"""Cycles and traffic of the vector unit's commands: pooling, loss, update."""
+"""Cycles and traffic of the vector unit's commands."""
 
 from math import prod
 from typing import NamedTuple
 
-from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
+from ...vector.program_format import SCALARS
 
 __all__ = ["VECTOR_LAYOUTS", "VectorCost", "vector_cost"]
 
-VECTOR_LAYOUTS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE)
+VECTOR_LAYOUTS = (POOL_FORWARD, POOL_BACKWARD, LOSS, UPDATE, PROCESS)
 
 _UPDATE, _UPDATE_LANE = 32, 6  # from the command to the last answer, besides memory and work
 _POOL_FORWARD, _POOL_BACKWARD = 115, 55
 _POOL_BAND = 6  # from one row of windows to the next
 _LOSS = 75
+_PROCESS = 40
 _LOSS_LATENCY = 31  # `LossDatapath.LATENCY`
 _LOSS_GROUP = 64  # `loss_walk.GROUP`
 
@@ -50,12 +52,13 @@ def _up(size, bus):
 
 
 def vector_cost(config, layout, fields, memory):
-    """`VectorCost` of a command."""
+    """`VectorCost` of a command; the fields of PROCESS go with its "work"."""
     cost = {
         POOL_FORWARD.opcode: _pool_forward,
         POOL_BACKWARD.opcode: _pool_backward,
         LOSS.opcode: _loss,
         UPDATE.opcode: _update,
+        PROCESS.opcode: _process,
     }[layout.opcode]
     return cost(config, fields, memory)
 
@@ -137,6 +140,15 @@ def _update(config, c, memory):
         copy += config.has_exponents * _up(c["vectors"], bus)
     overhead = _UPDATE + _UPDATE_LANE * config.lanes + 2 * memory.latency
     return VectorCost(values, 3 * one, 2 * one + copy, overhead)
+
+
+def _process(config, c, memory):
+    words = c["program_words"] + SCALARS * c["use_scalars"]
+    work = c["work"]
+    # the program comes first, and its words go into the table one by one
+    steps = work.steps + words + 3 * memory.latency // 2
+    read = work.read_beats + _up(4 * words, config.bus_bytes)
+    return VectorCost(steps, read, work.write_beats, _PROCESS + memory.latency)
 
 
 def macs_of(op, batch):

@@ -2,7 +2,7 @@
 
 from math import ceil
 
-from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
+from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .kernel import Event
 from .pooling import Pooling
 from .runs import RunReader, RunWriter
@@ -63,7 +63,8 @@ class VectorUnit:
             POOL_FORWARD.opcode: lambda _, fields: self._pooling.forward(fields),
             POOL_BACKWARD.opcode: lambda _, fields: self._pooling.backward(fields),
             UPDATE.opcode: self._update,
-            LOSS.opcode: self._loss,
+            LOSS.opcode: self._whole,
+            PROCESS.opcode: self._whole,
         }[layout.opcode](layout, fields)
         self._working = False
         while self.busy:
@@ -71,8 +72,9 @@ class VectorUnit:
         yield self._kernel.now + _QUIET
         self.quiet.fire()
 
-    def _loss(self, layout, c):
-        """A dependent chain of short passes; its little traffic hardly meets any other."""
+    def _whole(self, layout, c):
+        """A loss is a dependent chain of short passes, a vector program an element a cycle: their
+        little traffic hardly meets any other."""
         cost = vector_cost(self._config, layout, c, self._memory)
         reads, writes = self._sides
         reads.words += cost.read_beats

@@ -1,0 +1,95 @@
+"""Parameters, running statistics and the optimizer's state of a program on a device."""
+
+from math import sqrt
+
+import numpy as np
+
+from ..compiler.parameters import parameter_from_device, parameter_to_device, weight_mask
+from ..formats import Blocked, format_named
+from .checks import checked_state
+
+__all__ = ["DeviceState"]
+
+
+class DeviceState:
+    """By PyTorch's names and in its shapes.
+
+    Parameters
+    ----------
+    program : Program
+    device : Device
+    """
+
+    def __init__(self, program, device):
+        self._program, self._device = program, device
+        self._layers = {op.key: op for op in program.ops if hasattr(op, "key")}
+        network = program.network
+        self.parameters, self.buffers = network.parameters(), network.buffers()
+        trained = network.trained()
+        self.kept = {  # of the optimizer
+            f"{name}.{state}": self.parameters[name]
+            for state in program.optimizer.STATE
+            for name in trained
+        }
+
+    def _layer(self, name):
+        """(operation, name within it) of a parameter such as "3.body.0.weight"."""
+        key, _, parameter = name.rpartition(".")
+        return self._layers[key], parameter
+
+    def initial(self, seed):
+        """What PyTorch's layers start from, but from NumPy's generator: uniform within
+        1 / sqrt(fan in); 1 and 0 of batch normalisation."""
+        generator, state = np.random.default_rng(seed), {}
+        for name, shape in self.parameters.items():
+            op, own = self._layer(name)
+            if not hasattr(op, "weight_shape"):
+                state[name] = np.full(shape, own == "weight", np.float32)
+                continue
+            bound = 1 / sqrt(np.prod(op.weight_shape[1:]))
+            state[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
+        for name, shape in self.buffers.items():
+            state[name] = np.full(shape, name.endswith("running_var"), np.float32)
+        return state
+
+    def read(self):
+        """Parameters and running statistics as float32."""
+        names = {name: f"{name}.master" for name in self.parameters}
+        names |= {name: name for name in self.buffers}
+        return {name: self._read(name, tensor) for name, tensor in names.items()}
+
+    def read_kept(self):
+        """The optimizer's state, "<parameter>.momentum" and the like."""
+        return {name: self._read(name.rpartition(".")[0], name) for name in self.kept}
+
+    def _read(self, name, tensor):
+        return parameter_from_device(*self._layer(name), self._device.read_tensor(tensor))
+
+    def write(self, state, kept=None):
+        """Take over what `read` and `read_kept` return; None sets the optimizer's state to zero.
+
+        Raises
+        ------
+        ValueError
+            A name is missing or unknown, a shape differs, or a value is not finite.
+        """
+        if kept is None:
+            kept = {name: np.zeros(shape, np.float32) for name, shape in self.kept.items()}
+        state = checked_state("state_dict", state, {**self.parameters, **self.buffers})
+        kept = checked_state("optimizer state", kept, self.kept)
+        program, device = self._program, self._device
+        lanes, format = program.config.lanes, format_named(program.config.format)
+        for name, values in state.items():
+            op, own = self._layer(name)
+            tensor = parameter_to_device(op, own, values, lanes)
+            if name in self.buffers:
+                device.write_tensor(name, tensor)
+                continue
+            device.write_tensor(f"{name}.master", tensor)
+            if name in program.tensors:
+                device.write_tensor(name, Blocked.encode(format, tensor))
+            if f"{name}.mask" in program.tensors:
+                device.write_tensor(f"{name}.mask", weight_mask(op, lanes))
+        for name, values in kept.items():
+            op, own = self._layer(name.rpartition(".")[0])
+            device.write_tensor(name, parameter_to_device(op, own, values, lanes))

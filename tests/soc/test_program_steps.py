@@ -1,0 +1,61 @@
+"""Layers that become vector programs, on the RTL: memory as the golden model says, every byte."""
+
+import pytest
+
+from eftrain_hw import AcceleratorConfig, optim
+from sim.models.program_networks import PROGRAM_NETWORKS
+from sim.models.step_bench import StepBench
+
+pytestmark = pytest.mark.rtl
+
+CONFIG = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
+
+
+@pytest.mark.parametrize("name", PROGRAM_NETWORKS)
+def test_steps_and_inference_equal_golden(name):
+    bench = StepBench(PROGRAM_NETWORKS[name](), CONFIG, 3, valid=2, seed=1)
+    bench.step("infer")
+    bench.step()
+    bench.new_batch(seed=100)
+    bench.step()
+
+
+OPTIMIZERS = {
+    "nesterov": optim.SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "clipped": optim.SGD(lr=0.1, momentum=0.9, weight_decay=0.01, max_grad_norm=0.1),
+    "adam": optim.Adam(lr=0.1, weight_decay=0.01),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizers(optimizer):
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=OPTIMIZERS[optimizer])
+    for number in (1, 2):
+        bench.options["number"] = number
+        bench.step()
+
+
+def test_gradients_of_several_batches():
+    optimizer = optim.Adam(lr=0.1, accumulation=3, max_grad_norm=0.1)
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=optimizer)
+    for number in (1, 2):
+        for batch in range(3):
+            bench.new_batch(10 * number + batch)
+            bench.options = {"number": number, "loss_images": 9}
+            bench.options |= {"first": batch == 0, "update": batch == 2}
+            bench.step()
+
+
+def test_dropout_differs_from_step_to_step():
+    bench = StepBench(PROGRAM_NETWORKS["dropped"](), CONFIG, 3, valid=2)
+    dropped = set()
+    for number in (1, 2):
+        bench.options = {"number": number, "seed": 9}
+        bench.step()
+        dropped.add(bench.tensors["y2"].elements.tobytes())
+    assert len(dropped) == 2
+
+
+def test_a_slow_memory():
+    bench = StepBench(PROGRAM_NETWORKS["residual"](), CONFIG, 2, latency=90, bytes_per_cycle=3)
+    bench.step()
