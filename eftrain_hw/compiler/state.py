@@ -44,7 +44,8 @@ def device_state(program, state):
         if name in program.tensors:
             tensors[name] = Blocked.encode(format, device)
         if f"{name}.mask" in program.tensors:
-            tensors[f"{name}.mask"] = weight_mask(op, lanes)
+            mask = program.tensors[f"{name}.mask"]
+            tensors[mask.name] = weight_mask(op, lanes).astype(mask.dtype)
         for item in program.optimizer.STATE:
             if f"{name}.{item}" in program.tensors:
                 tensors[f"{name}.{item}"] = np.zeros_like(device)
