@@ -5,7 +5,7 @@ from math import prod
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
-from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
+from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp, trained_of
 from .support import check_supported
 
 __all__ = ["allocate", "compile_network", "place", "prepare"]
@@ -170,9 +170,9 @@ def _emit(program):
     """
     config, batch, tensors = program.config, program.batch_size, program.tensors
     forward, train = [], []
-    waiting, updates = [], []  # layers whose weight gradient, whose update is yet to be issued
+    waiting, updates = [], []  # layers whose gradients, whose update is yet to be issued
     riding = []  # poolings that ride on the tiles of the convolution before
-    producer = {"x": None}  # engine that makes a tensor
+    producer = {"x": set()}  # engines that make a tensor
 
     def emit(target, make, name, *arguments):
         tag = len(program.tags)
@@ -184,31 +184,35 @@ def _emit(program):
 
     def emit_updates():
         for op in updates:
-            update = UpdateOp(op.name, op.key, op.bias)
+            update = UpdateOp(op.name, op.key, trained_of(op))
             emit(train, passes.update_descriptor, f"{op.name} update", update, tensors)
         updates.clear()
 
     def emit_weight_gradient():
         for op in waiting:
             emit_updates()
-            name = f"{op.name} weight gradient"
-            made_by = None if op.input_gradient else producer[f"d{op.y}"]  # BP has waited for it
-            emit(train, passes.weight_gradient_descriptor, name, op, batch, tensors, made_by)
+            made_by = set() if op.input_gradient else producer[f"d{op.y}"]  # BP has waited for it
+            if op.train_weight:
+                name = f"{op.name} weight gradient"
+                emit(train, passes.weight_gradient_descriptor, name, op, batch, tensors, made_by)
+            if op.train_bias and (op.transposed or not op.train_weight):
+                name = f"{op.name} bias gradient"
+                emit(train, passes.bias_gradient_descriptor, name, op, batch, tensors, made_by)
             updates.append(op)
         waiting.clear()
 
     for op, following in zip(program.ops, [*program.ops[1:], None]):
         if isinstance(op, LossOp):
-            producer[op.gradient] = "vector"
+            producer[op.gradient] = {"vector"}
             emit(train, passes.loss_descriptor, "loss", op, batch, tensors)
             continue
         arguments = (f"{op.name} forward", op, batch, tensors)
         if isinstance(op, PoolOp):
-            producer[op.y] = "vector"
+            producer[op.y] = {"vector"}
             if op not in riding:
                 emit(forward, passes.pool_forward_descriptor, *arguments)
             continue
-        producer[op.y] = "drain"
+        producer[op.y] = {"drain"}
         tiling = passes.forward_tiling(config, op, batch, tensors)
         pool = following if isinstance(following, PoolOp) else None
         if pool is not None and passes.pools_with(tiling, pool, tensors):
@@ -221,15 +225,15 @@ def _emit(program):
         gradient = f"d{op.y}"
         if isinstance(op, PoolOp):
             if op.input_gradient:
-                producer[f"d{op.x}"] = "vector"
+                producer[op.dx or f"d{op.x}"] = {"vector"}
                 name = f"{op.name} backward"
                 emit(train, passes.pool_backward_descriptor, name, op, batch, tensors)
             continue
         emit_weight_gradient()
-        if op.train_weight:
+        if trained_of(op):
             waiting.append(op)
         if op.input_gradient:
-            producer[f"d{op.x}"] = "drain"
+            producer[op.dx or f"d{op.x}"] = {"drain"}
             name = f"{op.name} backward"
             emit(train, passes.backward_descriptor, name, op, batch, tensors, producer[gradient])
     emit_weight_gradient()

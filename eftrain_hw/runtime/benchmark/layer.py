@@ -189,12 +189,12 @@ def layer_program(layer, config):
     def forward(config, op, batch, tensors, tag):
         tiling = passes.forward_tiling(config, op, batch, tensors)
         make = passes.forward_descriptor
-        return make(config, op, tensors, tiling, None, None, tag), tiling
+        return make(config, op, tensors, tiling, (), None, tag), tiling
 
     make = {  # nobody else makes what they read, and no pooling follows
         "fp": forward,
-        "bp": lambda *common, tag: passes.backward_descriptor(*common, None, tag),
-        "wu": lambda *common, tag: passes.weight_gradient_descriptor(*common, None, tag),
+        "bp": lambda *common, tag: passes.backward_descriptor(*common, (), tag),
+        "wu": lambda *common, tag: passes.weight_gradient_descriptor(*common, (), tag),
     }
     for tag, name in enumerate(layer.passes):
         descriptor, tiling = make[name](config, op, layer.batch, tensors, tag=tag)
