@@ -160,15 +160,16 @@ def accumulator_flags(body, commands, reduction, *, acquire=True, moving=True):
     Without `acquire` the bank has been taken by a command before them; without `moving` there is no
     moving operand.
     """
-    stationary = body.stationary_inside
-    first, last = commands[0], commands[-1]
+    operands = {"stationary": body.stationary_inside}
     if moving:
-        first.patch(OR_FIRST, "acquire_moving", body.moving_inside, 1)
-        last.patch(OR_LAST, "release_moving", body.moving_inside, 1)
-    first.patch(OR_FIRST, "acquire_stationary", stationary, 1)
+        operands = {"moving": body.moving_inside, **operands}
+    first, last = commands[0], commands[-1]
+    for name, inside in operands.items():
+        first.patch(OR_FIRST, f"acquire_{name}", inside, 1)
     if acquire:
         first.patch(OR_FIRST, "acquire_accumulator", reduction, 1)
-    last.patch(OR_LAST, "release_stationary", stationary, 1)
+    for name, inside in operands.items():
+        last.patch(OR_LAST, f"release_{name}", inside, 1)
     last.patch(OR_LAST, "release_accumulator", reduction, 1)
     for command in commands:
         command.patch(OR_FIRST, "init", reduction, 1)

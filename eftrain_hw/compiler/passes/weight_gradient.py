@@ -70,6 +70,7 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
         (0, 0),
         (1, 1),
     )
+    wait_for(stationary, producers)
     body.step(stationary, "vector", "group", group.step * height * width)
     body.last(stationary, field, "group", group.last_blocks)
     moving, field = strip_tile(
@@ -85,7 +86,6 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
         (-run.padding[0], -run.padding[1]),
         (sh, sw),
     )
-    wait_for(stationary, producers)
     body.step(moving, "vector", "column", column * in_height * in_width)
     body.last(moving, field, "column", last["column"])
     body.step(moving, "row", "tap", tap * dh)

@@ -376,10 +376,15 @@ def _run(config, raw, mask, line, first, run):
             exponents.append((start, count))
     parts, done, word = [], begin, begin // bus
     total = len(exponents)
+    mask_begin, mask_words, masked = begin // bus, words if mask else 0, 0
+    if mask and raw:  # a mask's elements are those of the format
+        mask_begin = first * config.vector_bytes // bus
+        mask_words = -(-(first + run) * config.vector_bytes // bus) - mask_begin
+    wide = mask_words < words
     for start, count in _requests(word, words, _ELEMENT_REQUEST):
         left, at = count, start
         while left:
-            piece = min(left, _MASK_REQUEST - at % _MASK_REQUEST) if mask else left
+            piece = left if wide else min(left, _MASK_REQUEST - at % _MASK_REQUEST)
             at, left, word = at + piece, left - piece, word + piece
             stop = min(end, word * bus)
             steps, done = (stop - done) / size * groups, stop
@@ -390,8 +395,11 @@ def _run(config, raw, mask, line, first, run):
             if exponents and (stop == end or (stop - begin) / (end - begin) * total >= 1 + total
                               - len(exponents)):
                 share = exponents.pop(0)
-            parts.append(Part(steps, piece if mask else 0, request, share))
-    return Run(tuple(parts), (begin // bus % 512, words) if mask else None)
+            if wide:
+                piece = -(-mask_words * (stop - begin) // (end - begin)) - masked
+            masked += piece
+            parts.append(Part(steps, piece, request, share))
+    return Run(tuple(parts), (mask_begin % 512, mask_words) if mask else None)
 
 
 @lru_cache(maxsize=65536)
