@@ -149,12 +149,20 @@ def _bench_arguments(bench):
     for name, default, what in (
         ("height", 32, "of the input map"),
         ("width", None, "of the input map (default: the height)"),
-        ("kernel", 3, "both sides"),
-        ("stride", 1, "both directions"),
-        ("padding", None, "all sides (default: half the kernel)"),
     ):
         what = what if default is None else f"{what} (default: {default})"
         bench.add_argument(f"--{name}", type=int, metavar="N", help=what)
+    for name, default, what in (
+        ("kernel", 3, "both sides, or height and width"),
+        ("stride", 1, "both directions, or vertical and horizontal"),
+        ("padding", None, "the same (default: half the kernel)"),
+        ("dilation", 1, "the same"),
+    ):
+        what = what if default is None else f"{what} (default: {default})"
+        bench.add_argument(f"--{name}", type=_one_or_two, metavar="N|NxN", help=what)
+    bench.add_argument("--groups", type=int, default=1, metavar="N", help="default: %(default)s")
+    bench.add_argument("--transposed", action="store_true", help="ConvTranspose2d")
+    bench.add_argument("--raw", action="store_true", help="fp32 outputs, as a network's last layer")
     bench.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
     bench.add_argument("--first", action="store_true", help="the network's first layer: no BP")
     bench.add_argument("--pass", dest="which", default="all", help="fp, bp, wu or all (default)")
@@ -163,6 +171,17 @@ def _bench_arguments(bench):
     bench.add_argument(
         "--trace", type=Path, metavar="OUT", help="with --network: write its timeline, for Perfetto"
     )
+
+
+def _one_or_two(text):
+    """ "3" is 3, "3x5" is (3, 5)."""
+    numbers = tuple(int(part) for part in text.split("x"))
+    if len(numbers) > 2:
+        raise ValueError
+    return numbers if len(numbers) == 2 else numbers[0]
+
+
+_one_or_two.__name__ = "size"  # what argparse calls it in its error
 
 
 def _bitstream_arguments(bitstream):

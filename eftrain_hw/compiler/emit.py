@@ -5,7 +5,7 @@ from dataclasses import replace
 from . import passes
 from .operations import FanoutOp
 from .passes import programs
-from .program import ConvOp, LossOp, PoolOp, UpdateOp
+from .program import ConvOp, LossOp, PoolOp, UpdateOp, trained_of
 from .scalars import SCALARS
 
 __all__ = ["emit", "train_name"]
@@ -40,15 +40,15 @@ def emit(program, constants):
 
 
 class _Emitter:
-    """Makes descriptors; knows which engine makes a tensor, and what is yet to be issued."""
+    """Makes descriptors; knows which engines make a tensor, and what is yet to be issued."""
 
     def __init__(self, program, constants):
         self.program, self.config = program, program.config
         self.batch, self.tensors = program.batch_size, program.tensors
         self.context = programs.Context(program, constants)
-        self.producer = {"x": None}
+        self.producer = {"x": set()}
         self.riding = []  # poolings that ride on the tiles of the convolution before
-        self.waiting, self.updates = [], []  # whose weight gradient, update comes later
+        self.waiting, self.updates = [], []  # whose gradients, update come later
         self.depends = any(programs.depends_on_training(op) for op in program.ops)
 
     # -- what makes descriptors
@@ -75,10 +75,17 @@ class _Emitter:
             self.program.schedule.append((name, None))
 
     def made_by(self, name):
-        """The engine that makes a tensor: that of the tensor that it is a part of."""
-        while name not in self.producer and self.tensors[name].view is not None:
-            name = self.tensors[name].view[0]
-        return self.producer[name]
+        """The engines that make a tensor, its parts, or the tensor that it is a part of."""
+        if name in self.producer:
+            return self.producer[name]
+        if self.tensors[name].view is not None:
+            return self.made_by(self.tensors[name].view[0])
+        parts = [made for made in self.producer if self.view_of(made) == name]
+        return set().union(*(self.producer[part] for part in parts))
+
+    def view_of(self, name):
+        view = self.tensors[name].view if name in self.tensors else None
+        return None if view is None else view[0]
 
     # -- forward
 
@@ -89,17 +96,17 @@ class _Emitter:
             if isinstance(op, ConvOp):
                 self.convolution(op, following)
             elif isinstance(op, PoolOp):
-                self.producer[op.y] = "vector"
+                self.producer[op.y] = {"vector"}
                 if op not in self.riding:
                     arguments = (op, self.batch, self.tensors)
                     self.emit(passes.pool_forward_descriptor, f"{op.name} forward", *arguments)
             elif not isinstance(op, FanoutOp):
-                self.producer[op.y] = "vector"
+                self.producer[op.y] = {"vector"}
                 self.process(programs.forward_jobs(self.context, op), f"{op.name} forward")
         return self.target
 
     def convolution(self, op, following):
-        self.producer[op.y] = "drain"
+        self.producer[op.y] = {"drain"}
         tiling = passes.forward_tiling(self.config, op, self.batch, self.tensors)
         pool = following if isinstance(following, PoolOp) and following.x == op.y else None
         if pool is not None and passes.pools_with(tiling, pool, self.tensors):
@@ -116,13 +123,13 @@ class _Emitter:
         optimizer = self.program.optimizer
         self.at_once = optimizer.max_grad_norm is None and optimizer.accumulation == 1
         *ops, loss = self.program.ops
-        self.producer[loss.gradient] = "vector"
+        self.producer[loss.gradient] = {"vector"}
         if isinstance(loss, LossOp):
             self.emit(passes.loss_descriptor, "loss", loss, self.batch, self.tensors)
         else:
             self.process(programs.loss_jobs(self.context, loss), "loss")
         for op in reversed(ops):
-            trained = getattr(op, "train_weight", False) or getattr(op, "train_bias", False)
+            trained = trained_of(op)
             if isinstance(op, ConvOp):
                 self.convolution_backward(op)
             elif isinstance(op, PoolOp):
@@ -137,17 +144,17 @@ class _Emitter:
 
     def convolution_backward(self, op):
         self.emit_weight_gradient()
-        if op.train_weight:
+        if trained_of(op):
             self.waiting.append(op)
         if op.input_gradient:
-            self.producer[op.dx or f"d{op.x}"] = "drain"
+            self.producer[op.dx or f"d{op.x}"] = {"drain"}
             made_by = self.made_by(f"d{op.y}")
             arguments = (op, self.batch, self.tensors, made_by)
             self.emit(passes.backward_descriptor, f"{op.name} backward", *arguments)
 
     def pool_backward(self, op):
         if op.input_gradient:
-            self.producer[op.dx or f"d{op.x}"] = "vector"
+            self.producer[op.dx or f"d{op.x}"] = {"vector"}
             arguments = (op, self.batch, self.tensors)
             self.emit(passes.pool_backward_descriptor, f"{op.name} backward", *arguments)
 
@@ -157,7 +164,7 @@ class _Emitter:
         wanted = getattr(op, "wanted", [op.input_gradient])
         for name, asked in zip(made, wanted, strict=True):
             if asked and self.tensors[name].view is None:
-                self.producer.setdefault(name, "vector")
+                self.producer.setdefault(name, {"vector"})
         if jobs:
             self.process(jobs, f"{op.name} backward")
         if trained:
@@ -167,17 +174,21 @@ class _Emitter:
         for op in self.waiting:
             self.emit_updates()
             # BP has waited for dy
-            made_by = None if op.input_gradient else self.made_by(f"d{op.y}")
+            made_by = set() if op.input_gradient else self.made_by(f"d{op.y}")
             arguments = (op, self.batch, self.tensors, made_by)
-            make = passes.weight_gradient_descriptor
-            self.emit(make, f"{op.name} weight gradient", *arguments)
+            if op.train_weight:
+                make = passes.weight_gradient_descriptor
+                self.emit(make, f"{op.name} weight gradient", *arguments)
+            if op.train_bias and (op.transposed or not op.train_weight):
+                make = passes.bias_gradient_descriptor
+                self.emit(make, f"{op.name} bias gradient", *arguments)
             self.updates.append(op)
         self.waiting.clear()
 
     def emit_updates(self):
         for op in self.updates:
             if self.program.optimizer.is_plain:
-                update = UpdateOp(op.name, op.key, getattr(op, "bias", True))
+                update = UpdateOp(op.name, op.key, trained_of(op))
                 self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
             elif self.at_once:
                 self.update(op)
@@ -189,8 +200,7 @@ class _Emitter:
 
     def trained(self, op):
         """Names of an operation's parameters that are trained."""
-        wanted = {name: getattr(op, f"train_{name}", False) for name in ("weight", "bias")}
-        names = [f"{op.key}.{name}" for name, trained in wanted.items() if trained]
+        names = [f"{op.key}.{name}" for name in trained_of(op)]
         return [name for name in names if f"{name}.master" in self.tensors]
 
     def update(self, op):

@@ -12,7 +12,16 @@ from .fold import fold_input
 from .nn import Network
 from .tensors import LINE_BYTES, TensorSpec
 
-__all__ = ["LINE_BYTES", "ConvOp", "LossOp", "PoolOp", "Program", "TensorSpec", "UpdateOp"]
+__all__ = [
+    "LINE_BYTES",
+    "ConvOp",
+    "LossOp",
+    "PoolOp",
+    "Program",
+    "TensorSpec",
+    "UpdateOp",
+    "trained_of",
+]
 
 
 @dataclass
@@ -37,8 +46,9 @@ class ConvOp:
         The input came out of a ReLU, whose mask the input gradient takes.
     input_gradient : bool
         False for the first layer.
-    split : (int, int, int)
-        Images, row ranges and column ranges over the lanes in the weight gradient.
+    split, bias_split : (int, int, int)
+        Images, row ranges and column ranges over the lanes in the gradient of the weights and of
+        the biases; different ones where the layer is transposed.
     weight_shape : tuple
         PyTorch's shape.
     flattened : (int, int, int) or None
@@ -80,6 +90,7 @@ class ConvOp:
     mask: bool = False
     input_gradient: bool = True
     split: tuple = None
+    bias_split: tuple = None
     flattened: tuple = None
     folded: dict = None
     dilation: tuple = (1, 1)
@@ -125,11 +136,20 @@ class LossOp:
 
 @dataclass
 class UpdateOp:
-    """SGD of one layer's parameters."""
+    """SGD of one layer's parameters; `parameters` are the names of those that are trained."""
 
     name: str
     key: str
-    bias: bool
+    parameters: tuple
+
+
+def trained_of(op):
+    """Names of an operation's parameters that are trained."""
+    wanted = {
+        "weight": getattr(op, "train_weight", False),
+        "bias": getattr(op, "bias", True) and getattr(op, "train_bias", False),
+    }
+    return tuple(name for name, trained in wanted.items() if trained)
 
 
 @dataclass

@@ -48,7 +48,8 @@ def device_state(program, state):
             bits = program.tensors[name].bits or 8
             tensors[name] = encode_narrow(device, bits, format)
         if f"{name}.mask" in program.tensors:
-            tensors[f"{name}.mask"] = weight_mask(op, lanes)
+            mask = program.tensors[f"{name}.mask"]
+            tensors[mask.name] = weight_mask(op, lanes).astype(mask.dtype)
         for item in program.optimizer.STATE:
             if f"{name}.{item}" in program.tensors:
                 tensors[f"{name}.{item}"] = np.zeros_like(device)

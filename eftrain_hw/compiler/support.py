@@ -47,12 +47,7 @@ def _unsupported(op):
         return "label smoothing" if op.label_smoothing else None
     if isinstance(op, ConvOp):
         cases = (
-            ("transposed convolutions", op.transposed),
-            ("groups", op.groups > 1),
-            ("dilation", op.dilation != (1, 1)),
             ("concatenated inputs", op.segments is not None),
-            ("layers frozen in part", op.bias and op.train_weight != op.train_bias),
-            ("outputs of several pixels", op.raw and op.out_shape[1:] != (1, 1)),
         )
         return next((reason for reason, given in cases if given), None)
     if isinstance(op, ActivationOp) and op.kind == "sigmoid":

@@ -25,7 +25,8 @@ class TensorSpec:
         (of a batch), a name of the optimizer's state, "loss" (one fp32 an image, padded to a line,
         then the batch's) or "program".
     storage : str
-        "blocked" (elements and exponents of the compute format), "fp32", "bytes" or "words".
+        "blocked" (elements and exponents of the compute format), "elements" (those alone), "fp32",
+        "bytes" or "words".
     shape : tuple
         All axes; the last is `lanes` except for labels, losses and programs.
     address, exponent_address : int
@@ -57,7 +58,7 @@ class TensorSpec:
 
     @property
     def dtype(self):
-        if self.storage == "blocked":
+        if self.storage in ("blocked", "elements"):
             return format_named(self.format).element_dtype
         return np.dtype(self._DTYPES[self.storage])
 

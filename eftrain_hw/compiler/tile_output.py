@@ -3,6 +3,7 @@
 from math import prod
 from typing import NamedTuple
 
+from .phases import axes_of, backward_extent, backward_phases
 from .tiling import (
     Tiling,
     ceil_div,
@@ -16,7 +17,7 @@ from .tiling import (
     vector_cost,
 )
 
-__all__ = ["backward_extent", "backward_phases", "backward_tilings", "forward_tilings"]
+__all__ = ["backward_tilings", "forward_tilings"]
 
 LOAD_LATENCY = 120  # cycles from a free slot to data in the array
 DRAIN_GAP = 8  # cycles between the drains of two tiles
@@ -29,7 +30,7 @@ class _Pass(NamedTuple):
     -------
     name : str
     reduce_blocks, result_blocks : int
-        Channel blocks that are summed over; of the result.
+        Channel blocks that are summed over; of the result; both of one part.
     height, width : int
         Of the result.
     columns : int
@@ -59,44 +60,44 @@ class _Pass(NamedTuple):
 def forward_tilings(config, op, batch):
     """Tilings of FP, the cheapest by their estimates first."""
     kh, kw = op.kernel
-    out_blocks, height, width = op.out_shape
+    _, height, width = op.out_shape
+    in_blocks, out_blocks = op.in_shape[0] // op.parts, op.out_shape[0] // op.parts
 
     def rows_in(rows):
-        return (rows - 1) * op.stride[0] + kh
+        return (rows - 1) * op.stride[0] + (kh - 1) * op.dilation[0] + 1
 
     def compute(images, rows, in_blocks):
         return kh * kw * in_blocks * sweep_cycles(config, images * rows * width)
 
     which = _Pass(
         "forward",
-        op.in_shape[0],
+        in_blocks,
         out_blocks,
         height,
         width,
-        (width - 1) * op.stride[1] + kw,
+        (width - 1) * op.stride[1] + (kw - 1) * op.dilation[1] + 1,
         rows_in,
         compute,
         1,
-        1,
+        2 if op.mask else 1,
     )
-    bound = batch * height * width * kh * kw * op.in_shape[0] * m_tiles(config, out_blocks)
-    return _tilings(config, op, batch, which, bound)
+    bound = batch * height * width * kh * kw * in_blocks * m_tiles(config, out_blocks)
+    return _tilings(config, op, batch, which, op.parts * bound)
 
 
 def backward_tilings(config, op, batch):
     """Tilings of BP: whole periods of the stride, so that every tile has the same phases."""
-    kh, kw = op.kernel
-    sh, sw = op.stride
-    in_blocks, height, width = op.in_shape
-    out_blocks = op.out_shape[0]
+    _, height, width = op.in_shape
+    in_blocks, out_blocks = op.in_shape[0] // op.parts, op.out_shape[0] // op.parts
+    vertical, horizontal = axes_of(op)
 
     def rows_in(rows):
-        return backward_extent(kh, sh, op.padding[0], rows)[1]
+        return backward_extent(vertical, rows)[1]
 
     def phases(rows):
         """(taps, rows, columns) of each stride phase."""
-        for _, _, row_taps, _, row_count in backward_phases(kh, sh, op.padding[0], rows):
-            for _, _, column_taps, _, column_count in backward_phases(kw, sw, op.padding[1], width):
+        for _, _, row_taps, _, row_count in backward_phases(vertical, rows):
+            for _, _, column_taps, _, column_count in backward_phases(horizontal, width):
                 yield row_taps * column_taps, row_count, column_count
 
     def compute(images, rows, blocks):
@@ -111,37 +112,15 @@ def backward_tilings(config, op, batch):
         in_blocks,
         height,
         width,
-        backward_extent(kw, sw, op.padding[1], width)[1],
+        backward_extent(horizontal, width)[1],
         rows_in,
         compute,
-        sh,
+        op.stride[0],
         2 if op.mask else 1,
     )
     bound = batch * m_tiles(config, in_blocks)
     bound *= sum(max(1, taps * out_blocks) * rows * count for taps, rows, count in phases(height))
-    return _tilings(config, op, batch, which, bound)
-
-
-def backward_phases(kernel, stride, padding, size):
-    """The stride phases of one axis in BP.
-
-    Yields (offset, first tap, taps, first dY index of tap 0, positions) for pixels
-    offset, offset + stride, ..; taps may be 0.
-    """
-    for offset in range(min(stride, size)):
-        first = (offset + padding) % stride
-        taps = ceil_div(kernel - first, stride) if first < kernel else 0
-        yield offset, first, taps, (offset + padding) // stride, ceil_div(size - offset, stride)
-
-
-def backward_extent(kernel, stride, padding, size):
-    """(lowest dY index, number of them) that `size` dX pixels from 0 on need."""
-    low, high = 0, 0
-    for _, _, taps, origin, positions in backward_phases(kernel, stride, padding, size):
-        if taps:
-            low = min(low, origin - taps + 1)
-            high = max(high, origin + positions - 1)
-    return low, high - low + 1
+    return _tilings(config, op, batch, which, op.parts * bound)
 
 
 def _tilings(config, op, batch, which, bound):
@@ -154,7 +133,7 @@ def _tilings(config, op, batch, which, bound):
     found = (
         _priced(config, op, batch, which, bound, loops, sizes)
         for sizes in _sizes(config, op, batch, which)
-        for loops in _orders(config, batch, which, sizes)
+        for loops in _orders(config, batch, op.parts, which, sizes)
     )
     return ranked(found, f"{op.name} {which.name}")
 
@@ -183,37 +162,40 @@ def _sizes(config, op, batch, which):
                         yield rows, images, reduction, group
 
 
-def _orders(config, batch, which, sizes):
+def _orders(config, batch, parts, which, sizes):
     """The loop orders that differ."""
     rows, images, _, group = sizes
     _, unit_blocks, _ = unit_of(config)
-    yield ["group", "image", "row", "reduction"]
+    part = ["part"] if parts > 1 else []
+    yield [*part, "group", "image", "row", "reduction"]
     if group * unit_blocks < which.result_blocks and (rows < which.height or images < batch):
-        yield ["image", "row", "group", "reduction"]
+        yield [*part, "image", "row", "group", "reduction"]
 
 
 def _priced(config, op, batch, which, bound, loops, sizes):
     rows, images, reduction, group = sizes
     _, unit_blocks, _ = unit_of(config)
     tiling = Tiling(loops, bound=bound)
+    if op.parts > 1:
+        tiling.set_loop("part", op.parts, 1)
     tiling.set_loop("group", ceil_div(which.result_blocks, unit_blocks), group)
     tiling.set_loop("image", batch, images)
     tiling.set_loop("row", which.height, rows)
     tiling.set_loop("reduction", which.reduce_blocks, reduction)
     counts = tiling.counts
-    passes = m_tiles(config, which.result_blocks) * counts["image"] * counts["row"]
+    passes = op.parts * m_tiles(config, which.result_blocks) * counts["image"] * counts["row"]
     cycles = passes * which.compute(images, rows, which.reduce_blocks)
     moving = images * reduction * which.rows_in(rows) * which.columns
     blocks = min(group * unit_blocks, which.result_blocks)
     weights = blocks * reduction * prod(op.kernel) * config.lanes
-    loads = reloads(loops, counts, {"image", "row", "reduction"}) * moving
-    loads += reloads(loops, counts, {"group", "reduction"}) * weights
+    loads = reloads(loops, counts, {"part", "image", "row", "reduction"}) * moving
+    loads += reloads(loops, counts, {"part", "group", "reduction"}) * weights
     vector = vector_cost(config)
-    results = batch * which.result_blocks * which.height * which.width
+    results = batch * op.parts * which.result_blocks * which.height * which.width
     stored = results * which.stores * vector
     groups = config.lanes // config.drain_lanes
     last = blocks * images * tiling.last["row"] * which.width
-    drains = counts["group"] * counts["image"] * counts["row"]
+    drains = op.parts * counts["group"] * counts["image"] * counts["row"]
     return estimate(
         config,
         tiling,
@@ -233,9 +215,10 @@ def _lateness(config, tiling, compute, moving, store_bytes):
     a slot until two groups are left: those hide the load, which shares the bus with the drain.
     """
     counts = tiling.counts
-    if tiling.loops[0] == "group" or counts["group"] == 1 or counts["reduction"] > 1:
+    late = tiling.loops.index("group") > tiling.loops.index("image")
+    if not late or counts["group"] == 1 or counts["reduction"] > 1:
         return 0
     step = compute / tiling.tiles
     share = min(0.5, store_bytes / config.bus_bytes / compute)
     wait = moving / config.bus_bytes / (1 - share) - 2 * step + LOAD_LATENCY
-    return max(0, int(wait)) * counts["image"] * counts["row"]
+    return max(0, int(wait)) * counts["image"] * counts["row"] * counts.get("part", 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from ..sequencer.program_format import LOOPS as SEQUENCER_LOOPS
 from .tiling import (
     Tiling,
     ceil_div,
@@ -37,7 +38,8 @@ class _Strips:
         self.groups = ceil_div(batch, split_images)
         self.rows = ceil_div(op.out_shape[1], split_rows)
         self.columns = ceil_div(op.out_shape[2], split_columns)
-        self.columns_in = (self.columns - 1) * op.stride[1] + op.kernel[1]
+        span = (op.kernel[1] - 1) * op.dilation[1] + 1
+        self.columns_in = (self.columns - 1) * op.stride[1] + span
 
     @property
     def sweeps(self):
@@ -49,7 +51,11 @@ def weight_gradient_tilings(config, op, batch):
     """Tilings of WU, the cheapest by their estimates first."""
     strips = _Strips(op, batch)
     found = (_priced(config, op, strips, *sizes) for sizes in _sizes(config, op, strips))
-    return ranked(found, f"{op.name} weight gradient")
+    return ranked((tiling for tiling in found if tiling), f"{op.name} weight gradient")
+
+
+def _rows_in(op, rows, tap):
+    return (rows - 1) * op.stride[0] + (tap - 1) * op.dilation[0] + 1
 
 
 def _sizes(config, op, strips):
@@ -58,14 +64,15 @@ def _sizes(config, op, strips):
     kh, kw = op.kernel
     _, unit_blocks, _ = unit_of(config)
     for tap in cuts(kh):
-        for column in cuts(op.in_shape[0]):
+        for column in cuts(op.in_shape[0] // op.parts):
             positions = column * tap * kw * lanes
-            for group in cuts(ceil_div(op.out_shape[0], unit_blocks)):
-                blocks = min(group * unit_blocks, op.out_shape[0])
+            out_blocks = op.out_shape[0] // op.parts
+            for group in cuts(ceil_div(out_blocks, unit_blocks)):
+                blocks = min(group * unit_blocks, out_blocks)
                 if m_tiles(config, blocks) * (positions + 1) > config.accumulator_depth:
                     continue
                 for rows in cuts(strips.rows):
-                    plane = ((rows - 1) * op.stride[0] + tap) * strips.columns_in
+                    plane = _rows_in(op, rows, tap) * strips.columns_in
                     for images in cuts(strips.groups) if rows == strips.rows else [1]:
                         moving = images * column * plane * lanes
                         stationary = images * blocks * rows * strips.columns * lanes
@@ -77,39 +84,45 @@ def _sizes(config, op, strips):
 
 
 def _priced(config, op, strips, tap, column, group, rows, images):
-    lanes = config.lanes
+    """None where the sequencer has too few loops for the tiling."""
+    lanes, parts = config.lanes, op.parts
     kh, kw = op.kernel
-    out_blocks, _, width = op.out_shape
-    in_blocks = op.in_shape[0]
+    width = op.out_shape[2]
+    in_blocks, out_blocks = op.in_shape[0] // parts, op.out_shape[0] // parts
     _, unit_blocks, _ = unit_of(config)
     blocks = min(group * unit_blocks, out_blocks)
-    all_sweeps = m_tiles(config, out_blocks) * strips.sweeps
-    tiling = Tiling(LOOPS, bound=all_sweeps * in_blocks * kh * kw * lanes)
+    all_sweeps = parts * m_tiles(config, out_blocks) * strips.sweeps
+    loops = ["part", *LOOPS] if parts > 1 else LOOPS
+    tiling = Tiling(loops, bound=all_sweeps * in_blocks * kh * kw * lanes)
+    if parts > 1:
+        tiling.set_loop("part", parts, 1)
     tiling.set_loop("group", ceil_div(out_blocks, unit_blocks), group)
     tiling.set_loop("column", in_blocks, column)
     tiling.set_loop("tap", kh, tap)
     tiling.set_loop("image", strips.groups, images)
     tiling.set_loop("row", strips.rows, rows)
     counts = tiling.counts
+    if sum(count > 1 for count in counts.values()) > SEQUENCER_LOOPS:
+        return None
     sweep = sweep_cycles(config, column * tap * kw * lanes + 1)
     moving = images * column * strip_bytes(
         config,
         lanes,
-        (rows - 1) * op.stride[0] + tap,
+        _rows_in(op, rows, tap),
         strips.columns_in,
         strips.columns_in >= op.in_shape[2],
     )
     stationary = images * blocks * strip_bytes(
         config, lanes, rows, strips.columns, strips.columns >= width
     )
-    loads = reloads(LOOPS, counts, {"column", "tap", "image", "row"}) * moving
-    loads += reloads(LOOPS, counts, {"group", "image", "row"}) * stationary
+    loads = reloads(loops, counts, {"part", "column", "tap", "image", "row"}) * moving
+    loads += reloads(loops, counts, {"part", "group", "image", "row"}) * stationary
     return estimate(
         config,
         tiling,
         counts["column"] * counts["tap"] * all_sweeps * sweep,
         loads,
-        out_blocks * in_blocks * kh * kw * lanes * lanes * 4,
+        parts * out_blocks * in_blocks * kh * kw * lanes * lanes * 4,
     )
 
 
@@ -137,7 +150,8 @@ def strip_split(config, op, batch):
     strips are so wide that only tiles of few channels fit, and another one is faster. Without a
     halo narrow strips cost nothing, and their first rows are loaded sooner.
     """
-    halo = any(size > step for size, step in zip(op.kernel, op.stride))
+    spans = [(size - 1) * d + 1 for size, d in zip(op.kernel, op.dilation)]
+    halo = any(span > step for span, step in zip(spans, op.stride))
     splits = strip_splits(config.lanes, batch, *op.out_shape[1:])
     best, cycles = splits[0], None
     for split in splits:

@@ -173,7 +173,7 @@ def conv_backward_input(
     pairs = digit_pairs(stationary, moving)
 
     result = np.zeros((images, in_blocks, *size, lanes), np.float32)
-    result[...] = start.reshape(in_blocks, 1, 1, lanes)
+    result[...] = (start + np.float32(0)).reshape(in_blocks, 1, 1, lanes)  # one term, +0
     for first_row, first_column in np.ndindex(*stride):
         ih = np.arange((first_row - padding[0]) % stride[0], size[0], stride[0])
         iw = np.arange((first_column - padding[1]) % stride[1], size[1], stride[1])

@@ -131,11 +131,7 @@ def _own_parameters(op):
 def _update(program, tensors, trained, step):
     optimizer = program.optimizer
     source = "accumulated" if optimizer.accumulation > 1 else "gradient"
-    masks = {name: tensors.get(f"{name}.mask") for name in trained}
-    gradients = {
-        name: prepare_gradient(tensors[f"{name}.{source}"], None, mask=masks[name])
-        for name in trained
-    }
+    gradients = {name: tensors[f"{name}.{source}"] for name in trained}
     factor = None
     if optimizer.max_grad_norm is not None:
         factor = clip_factor(list(gradients.values()), optimizer.max_grad_norm)

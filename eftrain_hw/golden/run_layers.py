@@ -11,8 +11,8 @@ from .batch_norm import (
 )
 from .conv import conv_backward_input, conv_forward
 from .pooling import maxpool_backward, maxpool_forward
-from .reduce import by_channel, positive, sequential_sum
-from .weight_gradient import conv_backward_weight
+from .reduce import positive
+from .weight_gradient import bias_gradient, conv_backward_weight
 from .windows import (
     avgpool_backward,
     avgpool_forward,
@@ -66,15 +66,17 @@ def _backward_conv(op, tensors, step):
         tensors[dx_name(op)] = dx.reshape(*x.elements.shape[:-1])
     if not (op.train_weight or op.train_bias):
         return
-    settings = {**_geometry(op), "kernel": op.kernel, "split": op.split}
-    if op.transposed:
-        gradient, _ = conv_backward_weight(dy, flat, **settings)
-        bias = sequential_sum(by_channel(dy.decode()))
-    else:
-        gradient, bias = conv_backward_weight(flat, dy, **settings)
-    tensors[f"{op.key}.weight.gradient"] = gradient
-    if op.bias:
-        tensors[f"{op.key}.bias.gradient"] = bias.reshape(-1, gradient.shape[-1])
+    if op.train_weight:
+        sides = (dy, flat) if op.transposed else (flat, dy)
+        gradient, _ = conv_backward_weight(
+            *sides, kernel=op.kernel, split=op.split, **_geometry(op)
+        )
+        mask = tensors.get(f"{op.key}.weight.mask")
+        if mask is not None:
+            gradient = np.where(mask > 0, gradient, np.float32(0))
+        tensors[f"{op.key}.weight.gradient"] = gradient
+    if op.bias and op.train_bias:
+        tensors[f"{op.key}.bias.gradient"] = bias_gradient(dy, split=op.bias_split)
 
 
 # -- pooling

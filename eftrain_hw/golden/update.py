@@ -12,21 +12,17 @@ __all__ = ["adam", "clip_factor", "prepare_gradient", "sgd"]
 _ONE = np.float32(1)
 
 
-def prepare_gradient(g, w, *, mask=None, factor=None, weight_decay=0.0):
+def prepare_gradient(g, w, *, factor=None, weight_decay=0.0):
     """What an optimizer sees of a gradient.
 
     Parameters
     ----------
     g, w : numpy.ndarray
         float32 gradient and weights.
-    mask : numpy.ndarray or None
-        1 where there is a weight, 0 elsewhere.
     factor : float or None
         From `clip_factor`.
     weight_decay : float
     """
-    if mask is not None:
-        g = fmul(g, mask.astype(np.float32))
     if factor is not None:
         g = fmul(g, np.float32(factor))
     if weight_decay:
@@ -43,7 +39,7 @@ def clip_factor(gradients, max_norm):
     Parameters
     ----------
     gradients : list of numpy.ndarray
-        float32 (..., lanes), masked.
+        float32 (..., lanes).
     max_norm : float
     """
     sums = []

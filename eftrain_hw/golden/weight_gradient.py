@@ -15,7 +15,7 @@ from .dot import (
 )
 from .geometry import block_parts, ceil_div, output_size, pair, pixel_index, pixel_rows
 
-__all__ = ["conv_backward_weight"]
+__all__ = ["bias_gradient", "conv_backward_weight"]
 
 _ONE = Operand(None, None, 127, 127)
 
@@ -69,23 +69,19 @@ def conv_backward_weight(
         )
     if (x.exponents is None) != (dy.exponents is None):
         raise ValueError(f"gradient must be {x.format.name} as the input, not {dy.format.name}")
-    powers = all(isinstance(part, int) and part > 0 and part & (part - 1) == 0 for part in split)
-    if len(split) != 3 or not powers or math.prod(split) != lanes:
-        raise ValueError(f"split must be three powers of two of product {lanes}, not {split!r}")
+    _check_split(split, lanes)
 
     stationary, moving = Operand.of(dy), Operand.of(x)
-    groups = ceil_div(images, split[0]), ceil_div(rows, split[1]), ceil_div(columns, split[2])
+    groups = _pixel_groups(split, (images, rows, columns))
     products = math.prod(groups) * lanes
     exact_sum = moving.exponents is not None
     pairs = digit_pairs(stationary, moving)
-    quick = in_range(stationary, moving, products) and in_range(stationary, _ONE, products)
+    quick = in_range(stationary, moving, products)
 
     gradients = _Gather(stationary, (images, rows, columns), quick)
     inputs = _Gather(moving, (images, height, width), quick)
     outputs, taps = out_blocks * lanes, kernel[0] * kernel[1] * in_blocks * lanes
     dw = np.zeros((outputs, taps), np.float32)
-    db = np.zeros((outputs, 1), np.float32)
-    ones = np.ones((1, lanes, 1), np.float32)
     limit = 1 << 20 if exact_sum else 1 << 16
     step = max(1, limit // (taps * max(outputs, lanes)))
     for at in range(0, math.prod(groups), step):
@@ -103,14 +99,58 @@ def conv_backward_weight(
             left = [np.ascontiguousarray(digit) for digit in left]
         options = {"exact_sum": exact_sum, "quick": quick}
         terms = [dot_terms(left[a], right[b], **options) for a, b in pairs]
-        terms_bias = [dot_terms(digit, ones, **options) for digit in left]
-        for step_terms, step_bias in zip(zip(*terms), zip(*terms_bias), strict=True):
+        for step_terms in zip(*terms, strict=True):
             for term in step_terms:
                 dw = accumulate(dw, term, quick=quick)
-            for term in step_bias:
-                db = accumulate(db, term, quick=quick)
     dw = dw.reshape(out_blocks, lanes, *kernel, in_blocks, lanes).transpose(0, 4, 2, 3, 5, 1)
-    return np.ascontiguousarray(dw), db.reshape(-1)
+    return np.ascontiguousarray(dw), bias_gradient(dy, split=split).reshape(-1)
+
+
+def bias_gradient(dy, *, split):
+    """Gradient of a layer's biases: the sum over all pixels, in the order of a weight's.
+
+    Parameters
+    ----------
+    dy : Blocked
+        Gradient of the layer's output (N, Ob, Ho, Wo, lanes).
+    split : (int, int, int)
+        A, B, C as in `conv_backward_weight`.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (Ob, lanes).
+    """
+    images, out_blocks, rows, columns, lanes = dy.elements.shape
+    _check_split(split, lanes)
+    operand = Operand.of(dy)
+    groups = _pixel_groups(split, (images, rows, columns))
+    quick = in_range(operand, _ONE, math.prod(groups) * lanes)
+    gradients = _Gather(operand, (images, rows, columns), quick)
+    options = {"exact_sum": operand.exponents is not None, "quick": quick}
+    total = np.zeros((out_blocks * lanes, 1), np.float32)
+    ones = np.ones((1, lanes, 1), np.float32)
+    step = max(1, (1 << 20) // (lanes * len(total)))
+    for at in range(0, math.prod(groups), step):
+        group = np.arange(at, min(at + step, math.prod(groups)))
+        pixels = _lane_pixels(group, groups, split)
+        digits = [np.ascontiguousarray(digit.swapaxes(1, 2)) for digit in gradients(*pixels)]
+        terms = [dot_terms(digit, ones, **options) for digit in digits]
+        for step_terms in zip(*terms, strict=True):
+            for term in step_terms:
+                total = accumulate(total, term, quick=quick)
+    return total.reshape(out_blocks, lanes)
+
+
+def _pixel_groups(split, shape):
+    """Pixel groups of (images, rows, columns)."""
+    return tuple(ceil_div(size, lanes) for size, lanes in zip(shape, split, strict=True))
+
+
+def _check_split(split, lanes):
+    powers = all(isinstance(part, int) and part > 0 and part & (part - 1) == 0 for part in split)
+    if len(split) != 3 or not powers or math.prod(split) != lanes:
+        raise ValueError(f"split must be three powers of two of product {lanes}, not {split!r}")
 
 
 def _lane_pixels(group, groups, split):

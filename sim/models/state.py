@@ -3,7 +3,12 @@
 import numpy as np
 
 from eftrain_hw.compiler.operations import BatchNormOp
-from eftrain_hw.compiler.parameters import bias_to_device, channels_to_device, weight_to_device
+from eftrain_hw.compiler.parameters import (
+    bias_to_device,
+    channels_to_device,
+    weight_mask,
+    weight_to_device,
+)
 from eftrain_hw.compiler.program import ConvOp
 from eftrain_hw.formats import Blocked, format_named
 
@@ -38,8 +43,12 @@ def initial_state(program, *, seed=0, valid=None):
         state[f"{op.key}.weight"] = Blocked.encode(format, weight)
         velocity = rng.normal(0, 0.1, weight.shape) * (weight != 0)
         state[f"{op.key}.weight.momentum"] = velocity.astype(np.float32)
+        if f"{op.key}.weight.mask" in program.tensors:
+            mask = program.tensors[f"{op.key}.weight.mask"]
+            state[mask.name] = weight_mask(op, lanes).astype(mask.dtype)
         if op.bias:
-            bias = rng.normal(0, 0.3, op.weight_shape[0]).astype(np.float32)
+            outputs = op.weight_shape[1] * op.groups if op.transposed else op.weight_shape[0]
+            bias = rng.normal(0, 0.3, outputs).astype(np.float32)
             state[f"{op.key}.bias.master"] = bias_to_device(bias, lanes)
             state[f"{op.key}.bias.momentum"] = bias_to_device(bias[::-1], lanes)
     state |= _optimizer_state(program, rng)

@@ -21,7 +21,32 @@ LAYERS = {
     ),
     "first": Layer(in_channels=1, out_channels=3, height=6, width=5, kernel=3, first=True, batch=5),
     "linear": Layer(kind="linear", in_channels=19, out_channels=9, batch=5),
-}
+    "dilated": Layer(
+        in_channels=5, out_channels=7, height=9, width=7, kernel=(3, 2), stride=(2, 1),
+        padding=(3, 1), dilation=(3, 2), batch=2,
+    ),
+    "depthwise": Layer(
+        in_channels=9, out_channels=9, height=5, width=7, kernel=3, padding=1, groups=9, batch=2
+    ),
+    "groups": Layer(
+        in_channels=16, out_channels=32, height=5, width=4, kernel=2, stride=2, groups=2, batch=2
+    ),
+    "transposed": Layer(
+        in_channels=6, out_channels=5, height=4, width=3, kernel=2, stride=(3, 2), transposed=True,
+        batch=2,
+    ),
+    "transposed, groups": Layer(
+        in_channels=8, out_channels=16, height=3, width=4, kernel=3, stride=2, padding=1, groups=4,
+        transposed=True, relu=False, batch=2,
+    ),
+    "raw": Layer(
+        in_channels=5, out_channels=9, height=5, width=4, kernel=3, padding=1, batch=2, raw=True
+    ),
+    "raw, transposed": Layer(
+        in_channels=5, out_channels=9, height=3, width=4, kernel=3, stride=2, batch=2, raw=True,
+        transposed=True,
+    ),
+}  # fmt: skip
 FIELDS = {
     "ideal_cycles", "rtl_cycles", "model_cycles", "roofline_cycles", "dram_bytes", "utilisation",
     "bit_exact", "stalls",
@@ -45,7 +70,8 @@ def test_every_pass_is_exact(layer, config):
         for which in layer.passes:
             report = device.run(which)
             assert report["bit_exact"], which
-            assert report["rtl_cycles"] > report["roofline_cycles"] >= report["ideal_cycles"]
+            assert report["rtl_cycles"] > report["ideal_cycles"] or which == "bp"
+            assert report["roofline_cycles"] >= report["ideal_cycles"]
 
 
 @pytest.mark.rtl
@@ -111,6 +137,10 @@ def test_unknown_pass():
         (Layer(in_channels=3, out_channels=2, height=5, width=5, kernel=5, batch=1), 150),
         (Layer(in_channels=1, out_channels=1, height=9, width=7, kernel=3, stride=3), 16 * 9 * 6),
         (Layer(kind="linear", in_channels=100, out_channels=10, batch=4), 4000),
+        (Layer(in_channels=6, out_channels=4, height=5, width=9, kernel=(1, 3), groups=2, batch=1),
+         12 * 3 * 35),
+        (Layer(in_channels=2, out_channels=3, height=4, width=5, kernel=2, stride=2, batch=1,
+               transposed=True), 24 * 20),
     ],
 )
 def test_macs(layer, macs):
@@ -126,6 +156,31 @@ def test_macs(layer, macs):
         ({"stride": 5}, "stride", "must be 1 to 4, not 5"),
         ({"batch": 4097}, "batch", "must be 1 to 4096, not 4097"),
         ({"padding": 3}, "padding", "must be less than the kernel (3), not 3"),
+        ({"padding": (0, 3)}, "padding", "must be less than the kernel (3), not 3"),
+        (
+            {"padding": 5, "dilation": 2},
+            "padding",
+            "must be less than the dilated kernel (5), not 5",
+        ),
+        ({"kernel": (3, 12)}, "kernel", "must be 1 to 11, not 12"),
+        ({"kernel": (3, 3, 3)}, "kernel", "must be an integer, not (3, 3, 3)"),
+        ({"height": (9, 9)}, "height", "must be an integer, not (9, 9)"),
+        ({"dilation": 65}, "dilation", "must be 1 to 64, not 65"),
+        (
+            {"dilation": 5},
+            "kernel",
+            "must be at most the padded input's side (8), not 11",
+        ),
+        (
+            {"groups": 2},
+            "groups",
+            "must divide in_channels (5) and out_channels (7), not 2",
+        ),
+        (
+            {"transposed": True, "height": 1, "width": 1, "kernel": 3, "padding": 2},
+            "padding",
+            "must leave a pixel of the output, not 2",
+        ),
         (
             {"padding": 0, "width": 2},
             "kernel",
@@ -174,6 +229,16 @@ def test_command(config, tmp_path, capsys):
 def test_command_of_a_linear_layer(config, capsys):
     assert command(config, "--layer", "linear", "--pass", "wu") == 0
     assert capsys.readouterr().out.startswith("linear 5 -> 7, batch 3")
+
+
+@pytest.mark.rtl
+def test_command_of_other_convolutions(config, capsys):
+    size = ["--height", "4", "--width", "5", "--kernel", "3x2", "--dilation", "1x2", "--raw"]
+    assert command(config, *size, "--stride", "2x1", "--transposed", "--pass", "fp") == 0
+    title = "3x2 transposed / 2x1 dilated 1x2, 5 -> 7, 4x5, batch 3"
+    assert capsys.readouterr().out.startswith(title)
+    assert command(config, "--groups", "5", "--height", "4") == 2
+    assert "--groups must divide in_channels (5)" in capsys.readouterr().err
 
 
 @pytest.mark.rtl

@@ -84,20 +84,21 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
     shapes = {"weight": weight}
     if layer.bias:
         shapes["bias"] = (blocks, lanes)
-    state.add_parameters(node, shapes, copies=("weight",))
+    state.add_parameters(node, shapes, copies=("weight",), together=False)
     if op.groups > 1 and op.train_weight:
-        state.add_tensor(f"{op.key}.weight.mask", "mask", "bytes", weight)
-    op.split = _split(state, op)
+        state.add_tensor(f"{op.key}.weight.mask", "mask", "elements", weight)
+    op.split, op.bias_split = _splits(state, op)
     return state.produce(node, op, out, (out[0],), inputs=[value])
 
 
-def _split(state, op):
-    """How the lanes share out the weight gradient's pixels."""
-    if op.dilation == (1, 1) and op.parts == 1 and not op.transposed:
-        return strip_split(state.config, op, state.batch)
-    if op.transposed:
-        op = replace(op, in_shape=op.out_shape, out_shape=op.in_shape)
-    return strip_splits(state.config.lanes, state.batch, *op.out_shape[1:])[0]
+def _splits(state, op):
+    """How the lanes share out the pixels in the gradients of the weights and of the biases."""
+    if not op.transposed:
+        split = strip_split(state.config, op, state.batch)
+        return split, split
+    convolution = replace(op, in_shape=op.out_shape, out_shape=op.in_shape)
+    split = strip_split(state.config, convolution, state.batch)
+    return split, strip_splits(state.config.lanes, state.batch, *op.out_shape[1:])[0]
 
 
 def _parts(state, layer, segments):

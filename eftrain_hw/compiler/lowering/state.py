@@ -92,7 +92,7 @@ class State:
         """A tensor of (blocks, height, width) for each image."""
         self.add_tensor(name, kind, storage, (self.batch, *shape, self.config.lanes))
 
-    def add_parameters(self, node, shapes, copies=()):
+    def add_parameters(self, node, shapes, copies=(), *, together=True):
         """Master values, optimizer state and gradients; compute copies of those in `copies`.
 
         Parameters
@@ -100,6 +100,8 @@ class State:
         node : nn.Node
         shapes : dict
             Device shape of each parameter.
+        together : bool
+            The layer's gradients are made together, also those of frozen parameters.
         """
         trained = node.layer.trained()
         states = self.optimizer.STATE
@@ -109,8 +111,7 @@ class State:
             suffixes.append(("accumulated", "weight_gradient"))
         for suffix, kind in suffixes:
             for name, shape in shapes.items():
-                # a layer's gradients are made together
-                wanted = trained if suffix == "gradient" else name in trained
+                wanted = trained if suffix == "gradient" and together else name in trained
                 if suffix == "master" or wanted:
                     self.add_tensor(f"{node.name}.{name}.{suffix}", kind, "fp32", shape)
         for name in copies:

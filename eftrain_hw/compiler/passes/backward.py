@@ -1,64 +1,71 @@
-"""BP of a convolution."""
+"""BP of a convolution, and FP of a transposed one."""
 
 from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import Command
-from ..tile_output import backward_extent, backward_phases, backward_tilings
+from ..phases import axes_of, backward_extent, backward_phases
+from ..tile_output import backward_tilings
 from .body import (
     ALL_LOOPS,
     NO_LIMIT,
     Body,
     Groups,
     accumulator_flags,
-    drain_tile,
     exponent_line,
-    is_flat,
     line,
+    load_bias,
     wait_for,
 )
 from .choose import choose
+from .output import drain_tile, is_flat
+from .roles import place_of
+from .vector import pool_tile
 
-__all__ = ["backward_descriptor"]
+__all__ = ["scatter_descriptor", "scatter_tiling"]
 
 
-def backward_descriptor(config, op, batch, tensors, producer, tag):
-    """BP of a convolution: lanes are output channels, rows input channels, one command a phase.
-
-    `producer` is the engine that makes dy: "drain" or "vector". Returns descriptor and tiling.
-    """
+def scatter_tiling(config, run, batch, tensors):
+    """The tiling of a pass from the convolution's output to its input."""
 
     def make(tiling):
-        return _descriptor(config, op, tensors, tiling, producer, tag)
+        return scatter_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    tiling = choose(config, backward_tilings(config, op, batch), make)
-    return make(tiling), tiling
+    return choose(config, backward_tilings(config, run, batch), make)
 
 
-def _descriptor(config, op, tensors, tiling, producer, tag):
+def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
+    """From the convolution's output to its input: lanes are output channels, rows input channels,
+    one command a phase of the stride.
+
+    Parameters as `gather_descriptor`.
+    """
     body = Body(tiling)
-    kh, kw = op.kernel
-    sh, sw = op.stride
+    kh, kw = run.kernel
+    sh, sw = run.stride
     taps = kh * kw
     lanes = config.lanes
-    in_blocks, height, width = op.in_shape
-    out_blocks, out_height, out_width = op.out_shape
+    in_blocks, out_blocks = run.in_blocks, run.out_blocks
+    _, height, width = run.in_shape
+    _, out_height, out_width = run.out_shape
     full, last = tiling.full, tiling.last
     group = Groups(config, tiling, in_blocks)
     images, rows, reduction = full["image"], full["row"], full["reduction"]
-    row_low, rows_in = backward_extent(kh, sh, op.padding[0], rows)
-    column_low, columns = backward_extent(kw, sw, op.padding[1], width)
+    vertical, horizontal = axes_of(run)
+    row_low, rows_in = backward_extent(vertical, rows)
+    column_low, columns = backward_extent(horizontal, width)
     plane = rows_in * columns
-    body.moving_inside = body.inside({"image", "row", "reduction"})
-    body.stationary_inside = body.inside({"group", "reduction"})
-    dy, dx = tensors[f"d{op.y}"], tensors[op.dx or f"d{op.x}"]
-    weight = tensors[f"{op.key}.weight"]
+    body.moving_inside = body.inside({"part", "image", "row", "reduction"})
+    body.stationary_inside = body.inside({"part", "group", "reduction"})
+    weight = tensors[f"{run.key}.weight"]
 
+    if run.bias:
+        load_bias(body, tensors[f"{run.key}.bias.master"], group, in_blocks)
     weights = body.add(
         LOAD,
         {
             "destination": DESTINATIONS["stationary"],
             "mode": MODES["scatter"],
-            "acquire": 1,
+            "acquire": int(not run.bias),  # the biases have acquired the slot
             "publish": 1,
             "base": line(weight),
             "exponent_base": exponent_line(weight),
@@ -75,15 +82,19 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
     )
     body.last(weights, "images", "reduction", last["reduction"])
     body.last(weights, "columns", "group", group.last_blocks * taps * lanes)
+    body.step(weights, "vector", "part", out_blocks * in_blocks * taps * lanes)
     body.step(weights, "vector", "group", group.step * taps * lanes)
     body.step(weights, "vector", "reduction", reduction * in_blocks * taps * lanes)
 
     size, tile = (out_height, out_width), (rows_in, columns)
-    moving = body.moving_tile(dy, out_blocks, size, tile, (row_low, column_low))
-    wait_for(moving, producer)
+    source = place_of(tensors, run.source)
+    moving = body.moving_tile(source, out_blocks, size, tile, (row_low, column_low))
+    wait_for(moving, producers)
     body.step(moving, "row", "row", rows // sh)
 
     flat = is_flat(config, height, width)
+
+    empty = {"zero": 1, "outer0": 1, "outer1": 1, "outer2": 1}  # no taps: sums only start
 
     def phase(row, rows_of, column, columns_of, values):
         """The command of a phase: every sh-th (or each) row from `row` on, columns likewise."""
@@ -92,6 +103,7 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
         command = Command(
             COMPUTE,
             {
+                "bias": int(run.bias),
                 "m_tiles": group.m_tiles,
                 "inner0": 1,
                 "inner1": images,
@@ -105,19 +117,22 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
                 **values,
             },
         )
+        if values is not empty or run.bias:  # biases differ from tile to tile
+            body.last(command, "m_tiles", "group", group.last_m_tiles)
+            if flat:
+                body.last(command, "accumulator_inner1", "group", group.last_m_tiles)
+            body.last(command, "inner1", "image", last["image"])
+            # a phase without a row in the last tile computes one that is never stored
+            body.last(command, "inner2", "row", max(1, -(-(last["row"] - row) // sh)))
         return command
 
-    real, hollow = [], []  # one a phase; pixels without taps only start their sums, at +0
-    empty = {"zero": 1, "outer0": 1, "outer1": 1, "outer2": 1}
-    for row, row_tap, row_taps, row_origin, row_count in backward_phases(
-        kh, sh, op.padding[0], rows
-    ):
+    real, hollow = [], []  # one a phase
+    for row, row_tap, row_taps, row_origin, row_count in backward_phases(vertical, rows):
         if not row_taps:
             hollow.append(phase(row, (row_count, sh), 0, (width, 1), empty))
             continue
-        for column, column_tap, column_taps, column_origin, column_count in backward_phases(
-            kw, sw, op.padding[1], width
-        ):
+        across = backward_phases(horizontal, width)
+        for column, column_tap, column_taps, column_origin, column_count in across:
             pixels = row, (row_count, sh), column, (column_count, sw)
             if not column_taps:
                 hollow.append(phase(*pixels, empty))
@@ -129,11 +144,11 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
                     "outer1": row_taps,
                     "outer2": column_taps,
                     "moving_outer0": plane,
-                    "moving_outer1": -columns,
-                    "moving_outer2": -1,
+                    "moving_outer1": -vertical.pixel_step * columns,
+                    "moving_outer2": -horizontal.pixel_step,
                     "stationary_outer0": group.blocks * taps * lanes,
-                    "stationary_outer1": sh * kw * lanes,
-                    "stationary_outer2": sw * lanes,
+                    "stationary_outer1": vertical.tap_step * kw * lanes,
+                    "stationary_outer2": horizontal.tap_step * lanes,
                     "moving_inner1": reduction * plane,
                     "moving_inner2": columns,
                     "moving_inner3": 1,
@@ -142,19 +157,15 @@ def _descriptor(config, op, tensors, tiling, producer, tag):
                     "stationary_block_step": taps * lanes,
                 },
             )
-            body.last(command, "m_tiles", "group", group.last_m_tiles)
-            if flat:
-                body.last(command, "accumulator_inner1", "group", group.last_m_tiles)
-            body.last(command, "inner1", "image", last["image"])
-            # a phase without a row in the last tile computes one that is never stored
-            body.last(command, "inner2", "row", max(1, -(-(last["row"] - row) // sh)))
             body.last(command, "outer0", "reduction", last["reduction"])
             body.last(command, "moving_inner1", "reduction", last["reduction"] * plane)
             body.last(command, "stationary_outer0", "group", group.last_blocks * taps * lanes)
             real.append(command)
-    body.commands += _in_order(body, real, hollow)
-    mask = tensors[op.x] if op.mask else None
-    drain_tile(body, config, dx, group, op.in_shape, False, False, mask)
+    order = _in_order_with_bias if run.bias else _in_order
+    body.commands += order(body, real, hollow)
+    drain_tile(body, config, run, tensors, group, (in_blocks, height, width))
+    if pool is not None:
+        pool_tile(body, pool, tensors)
     return body.descriptor(tag)
 
 
@@ -166,6 +177,8 @@ def _in_order(body, real, hollow):
     bank, another one takes it, which starts a single pixel.
     """
     tiling, reduction = body.tiling, body.mask("reduction")
+    if not real:  # windows that see nothing but padding
+        real, hollow = hollow, []
     inner = [name for name in tiling.loops if name != "reduction" and tiling.counts[name] > 1][-1:]
     for command in hollow:
         command.values["init"] = 1
@@ -178,3 +191,16 @@ def _in_order(body, real, hollow):
     if tiling.counts["reduction"] > 1:
         return real + hollow
     return real[:1] + hollow + real[1:]
+
+
+def _in_order_with_bias(body, real, hollow):
+    """The same where sums start from the biases, which differ from tile to tile."""
+    reduction = body.mask("reduction")
+    if len(real) > 1:  # the first of them takes the biases' slot, the last one lets it go
+        accumulator_flags(body, real, reduction)
+        for command in hollow:
+            command.values["init"] = 1
+            command.when_first = reduction
+        return real[:1] + hollow + real[1:]
+    accumulator_flags(body, hollow + real, reduction)  # +0 is added in later tiles of a reduction
+    return hollow + real

@@ -10,7 +10,7 @@ from ...sequencer.program_format import (
     Command,
     Descriptor,
 )
-from ...vector.commands import DRAIN, LINE_BYTES
+from ...vector.commands import LINE_BYTES
 from ..tiling import m_tiles, unit_of
 
 __all__ = [
@@ -19,10 +19,9 @@ __all__ = [
     "Body",
     "Groups",
     "accumulator_flags",
-    "drain_tile",
     "exponent_line",
-    "is_flat",
     "line",
+    "load_bias",
     "wait_for",
 ]
 
@@ -40,9 +39,9 @@ def exponent_line(tensor):
     return tensor.exponent_address // LINE_BYTES if tensor.has_exponents else 0
 
 
-def wait_for(load, engine):
-    """The load's first iteration waits for what an engine ("drain", "vector", None) was given."""
-    if engine is not None:
+def wait_for(load, engines):
+    """The load's first iteration waits for what engines ("drain", "vector") were given."""
+    for engine in sorted(engines):
         load.patch(OR_FIRST, f"wait_{engine}", ALL_LOOPS, 1)
 
 
@@ -51,21 +50,24 @@ class Body:
 
     def __init__(self, tiling):
         self.tiling = tiling
-        names = tiling.loops + ["none"] * (LOOPS - len(tiling.loops))
-        self.bit = {name: 1 << number for number, name in enumerate(names) if name != "none"}
-        self.loops = [tiling.counts.get(name, 1) for name in names]
+        self.names = list(tiling.loops)
+        if len(self.names) > LOOPS:  # a loop that runs once is none
+            self.names = [name for name in self.names if tiling.counts[name] > 1]
+        self.bit = {name: 1 << number for number, name in enumerate(self.names)}
+        counts = [tiling.counts[name] for name in self.names]
+        self.loops = counts + [1] * (LOOPS - len(counts))
         self.commands = []
 
     def inside(self, depends):
         """Mask of the loops inside the innermost one that an operand depends on."""
         inner = -1
-        for position, name in enumerate(self.tiling.loops):
+        for position, name in enumerate(self.names):
             if name in depends and self.tiling.counts[name] > 1:
                 inner = position
         return ALL_LOOPS & ~((1 << inner + 1) - 1)
 
     def mask(self, *names):
-        return sum(self.bit[name] for name in names)
+        return sum(self.bit.get(name, 0) for name in names)
 
     def add(self, layout, values, **conditions):
         command = Command(layout, values, **conditions)
@@ -74,7 +76,7 @@ class Body:
 
     def step(self, command, field, name, value):
         """The field advances by `value` with each iteration of loop `name`."""
-        if self.tiling.counts[name] > 1 and value:
+        if self.tiling.counts.get(name, 1) > 1 and value:
             command.patch(ADD, field, self.bit[name], value)
 
     def last(self, command, field, name, value):
@@ -83,14 +85,14 @@ class Body:
         if self.tiling.counts[name] > 1 and value != whole:
             command.patch(LAST, field, self.bit[name], value)
 
-    def moving_tile(self, tensor, blocks, size, tile, origin):
+    def moving_tile(self, place, blocks, size, tile, origin):
         """Load the moving operand of FP or BP: images x blocks x rows x columns, scattered.
 
         Parameters
         ----------
-        tensor : TensorSpec
+        place : Place
         blocks : int
-            Channel blocks of the tensor.
+            Channel blocks of a part.
         size, tile : (int, int)
             Rows and columns of the map and of a tile.
         origin : (int, int)
@@ -101,7 +103,7 @@ class Body:
         plane = size[0] * size[1]
         # maps of one pixel: the blocks of an image, or of all, lie side by side like columns
         flat = size == tile == (1, 1) and origin == (0, 0)
-        joined = flat and self.tiling.counts["reduction"] == 1
+        joined = flat and self.tiling.counts["reduction"] == 1 and place.pitch == blocks
         load = self.add(
             LOAD,
             {
@@ -109,11 +111,12 @@ class Body:
                 "mode": MODES["scatter"],
                 "acquire": 1,
                 "publish": 1,
-                "base": line(tensor),
-                "exponent_base": exponent_line(tensor),
+                "base": line(place.root),
+                "exponent_base": exponent_line(place.root),
+                "vector": place.vector,
                 "image_limit": NO_LIMIT,
                 "images": 1 if joined else images,
-                "image_stride": blocks * plane,
+                "image_stride": place.pitch,
                 "blocks": 1 if flat else reduction,
                 "block_stride": plane,
                 "row": origin[0],
@@ -130,7 +133,8 @@ class Body:
         else:
             self.last(load, "images", "image", last["image"])
             self.last(load, "columns" if flat else "blocks", "reduction", last["reduction"])
-        self.step(load, "vector", "image", images * blocks * plane)
+        self.step(load, "vector", "part", blocks * plane)
+        self.step(load, "vector", "image", images * place.pitch)
         self.step(load, "vector", "reduction", reduction * plane)
         return load
 
@@ -150,94 +154,45 @@ class Groups:
         self.last_m_tiles = m_tiles(config, self.last_blocks)
 
 
-def accumulator_flags(body, commands, reduction, *, acquire=True):
+def accumulator_flags(body, commands, reduction, *, acquire=True, moving=True):
     """The first command takes operands and a bank, the last one lets them go.
 
-    Without `acquire` the bank has been taken by a command before them.
+    Without `acquire` the bank has been taken by a command before them; without `moving` there is no
+    moving operand.
     """
-    moving, stationary = body.moving_inside, body.stationary_inside
+    operands = {"stationary": body.stationary_inside}
+    if moving:
+        operands = {"moving": body.moving_inside, **operands}
     first, last = commands[0], commands[-1]
-    first.patch(OR_FIRST, "acquire_moving", moving, 1)
-    first.patch(OR_FIRST, "acquire_stationary", stationary, 1)
+    for name, inside in operands.items():
+        first.patch(OR_FIRST, f"acquire_{name}", inside, 1)
     if acquire:
         first.patch(OR_FIRST, "acquire_accumulator", reduction, 1)
-    last.patch(OR_LAST, "release_moving", moving, 1)
-    last.patch(OR_LAST, "release_stationary", stationary, 1)
+    for name, inside in operands.items():
+        last.patch(OR_LAST, f"release_{name}", inside, 1)
     last.patch(OR_LAST, "release_accumulator", reduction, 1)
     for command in commands:
         command.patch(OR_FIRST, "init", reduction, 1)
 
 
-def is_flat(config, height, width):
-    """Whether the blocks of an image lie side by side, so that they may follow each other.
-
-    Then the accumulator positions of a tile are (image, m-tile), not (m-tile, image), and one run
-    stores all blocks of an image instead of one run a vector.
-    """
-    return height == width == 1 and config.rows == config.lanes
-
-
-def drain_tile(body, config, tensor, group, size, relu, raw, mask=None):
-    """Store a finished tile of images x rows x all columns of some blocks.
-
-    Parameters
-    ----------
-    body : Body
-    config : AcceleratorConfig
-    tensor, mask : TensorSpec
-    group : Groups
-    size : (int, int, int)
-        Blocks, height and width of the tensor.
-    relu, raw : bool
-    """
-    full, last = body.tiling.full, body.tiling.last
-    blocks, height, width = size
-    images, rows = full["image"], full["row"]
-    flat = is_flat(config, height, width)
-    joined = flat and body.tiling.counts["group"] == 1  # all vectors of the tile are one run
-    shape = {
-        "blocks": group.blocks,
-        "images": images,
-        "run": rows * width,
-        "accumulator_image_step": rows * width,
-        "accumulator_m_step": images * rows * width,
-    }
-    if flat:
-        shape = {
-            "blocks": 1,
-            "images": 1 if joined else images,
-            "run": images * blocks if joined else group.blocks,
-            "accumulator_image_step": group.m_tiles,
-            "accumulator_m_step": 1,
-        }
-    drain = body.add(
-        DRAIN,
+def load_bias(body, tensor, group, blocks):
+    """Load the biases of a group of rows: before its weights, whose slot they take."""
+    bias = body.add(
+        LOAD,
         {
+            "destination": DESTINATIONS["bias"],
             "acquire": 1,
-            "release": 1,
-            "relu": int(relu),
-            "raw": int(raw),
-            "mask": int(mask is not None),
-            **shape,
             "base": line(tensor),
-            "exponent_base": exponent_line(tensor),
-            "mask_base": line(mask) if mask is not None else 0,
-            "image_stride": blocks * height * width,
-            "block_stride": height * width,
+            "image_limit": NO_LIMIT,
+            "images": 1,
+            "blocks": 1,
+            "rows": 1,
+            "height": 1,
+            "columns": group.blocks,
+            "width": group.blocks,
         },
-        when_last=body.mask("reduction"),
+        when_first=body.stationary_inside,
     )
-    if joined:
-        body.last(drain, "run", "image", last["image"] * blocks)
-    elif flat:
-        body.last(drain, "run", "group", group.last_blocks)
-        body.last(drain, "accumulator_image_step", "group", group.last_m_tiles)
-        body.last(drain, "images", "image", last["image"])
-    else:
-        body.last(drain, "blocks", "group", group.last_blocks)
-        body.last(drain, "images", "image", last["image"])
-        body.last(drain, "run", "row", last["row"] * width)
-    body.step(drain, "vector", "group", group.step * height * width)
-    body.step(drain, "vector", "image", images * blocks * height * width)
-    body.step(drain, "vector", "row", rows * width)
-    return drain
+    body.last(bias, "columns", "group", group.last_blocks)
+    body.step(bias, "vector", "part", blocks)
+    body.step(bias, "vector", "group", group.step)

@@ -1,4 +1,4 @@
-"""FP of a convolution."""
+"""FP of a convolution, and BP of a transposed one."""
 
 from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
@@ -9,25 +9,26 @@ from .body import (
     Body,
     Groups,
     accumulator_flags,
-    drain_tile,
     exponent_line,
-    is_flat,
     line,
+    load_bias,
     wait_for,
 )
 from .choose import choose
+from .output import drain_tile, is_flat
+from .roles import place_of
 from .vector import pool_steps, pool_tile
 
-__all__ = ["forward_descriptor", "forward_tiling", "pools_with"]
+__all__ = ["gather_descriptor", "gather_tiling", "pools_with"]
 
 
-def forward_tiling(config, op, batch, tensors):
-    """The tiling of FP."""
+def gather_tiling(config, run, batch, tensors):
+    """The tiling of a pass from the convolution's input to its output."""
 
     def make(tiling):
-        return forward_descriptor(config, op, tensors, tiling, None, None, 0)
+        return gather_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    return choose(config, forward_tilings(config, op, batch), make)
+    return choose(config, forward_tilings(config, run, batch), make)
 
 
 def pools_with(tiling, pool, tensors):
@@ -39,52 +40,37 @@ def pools_with(tiling, pool, tensors):
     return tiling.counts["image"] > 1 and all(size % LINE_BYTES == 0 for size in steps.values())
 
 
-def forward_descriptor(config, op, tensors, tiling, producer, pool, tag):
-    """FP of a convolution: lanes are input channels, rows output channels.
+def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
+    """From the convolution's input to its output: lanes are input channels, rows output channels.
 
-    `producer` is the engine that makes x: "drain", "vector", or None for the host; `pool` the
-    pooling that rides on the tiles, or None.
+    `producers` are the engines that make the source: of "drain", "vector"; none for the host;
+    `pool` is the pooling that rides on the tiles, or None.
     """
     body = Body(tiling)
-    kh, kw = op.kernel
+    kh, kw = run.kernel
+    dh, dw = run.dilation
     taps = kh * kw
     lanes = config.lanes
-    in_blocks, in_height, in_width = op.in_shape
-    out_blocks, height, width = op.out_shape
+    in_blocks, out_blocks = run.in_blocks, run.out_blocks
+    _, in_height, in_width = run.in_shape
+    _, height, width = run.out_shape
     full, last = tiling.full, tiling.last
     group = Groups(config, tiling, out_blocks)
     images, rows, reduction = full["image"], full["row"], full["reduction"]
-    rows_in = (rows - 1) * op.stride[0] + kh
-    columns = (width - 1) * op.stride[1] + kw
-    body.moving_inside = body.inside({"image", "row", "reduction"})
-    body.stationary_inside = body.inside({"group", "reduction"})
-    x, y, weight = tensors[op.x], tensors[op.y], tensors[f"{op.key}.weight"]
+    rows_in = (rows - 1) * run.stride[0] + (kh - 1) * dh + 1
+    columns = (width - 1) * run.stride[1] + (kw - 1) * dw + 1
+    body.moving_inside = body.inside({"part", "image", "row", "reduction"})
+    body.stationary_inside = body.inside({"part", "group", "reduction"})
+    weight = tensors[f"{run.key}.weight"]
 
-    if op.bias:
-        bias = body.add(
-            LOAD,
-            {
-                "destination": DESTINATIONS["bias"],
-                "acquire": 1,
-                "base": line(tensors[f"{op.key}.bias.master"]),
-                "image_limit": NO_LIMIT,
-                "images": 1,
-                "blocks": 1,
-                "rows": 1,
-                "height": 1,
-                "columns": group.blocks,
-                "width": group.blocks,
-            },
-            when_first=body.stationary_inside,
-        )
-        body.last(bias, "columns", "group", group.last_blocks)
-        body.step(bias, "vector", "group", group.step)
+    if run.bias:
+        load_bias(body, tensors[f"{run.key}.bias.master"], group, out_blocks)
     weights = body.add(
         LOAD,
         {
             "destination": DESTINATIONS["stationary"],
             "mode": MODES["rotate"],
-            "acquire": int(not op.bias),  # the biases have acquired the slot
+            "acquire": int(not run.bias),  # the biases have acquired the slot
             "publish": 1,
             "base": line(weight),
             "exponent_base": exponent_line(weight),
@@ -101,29 +87,30 @@ def forward_descriptor(config, op, tensors, tiling, producer, pool, tag):
     )
     body.last(weights, "images", "group", group.last_blocks)
     body.last(weights, "columns", "reduction", last["reduction"] * taps * lanes)
+    body.step(weights, "vector", "part", out_blocks * in_blocks * taps * lanes)
     body.step(weights, "vector", "group", group.step * in_blocks * taps * lanes)
     body.step(weights, "vector", "reduction", reduction * taps * lanes)
 
-    origin = (-op.padding[0], -op.padding[1])
+    origin = (-run.padding[0], -run.padding[1])
     size, tile = (in_height, in_width), (rows_in, columns)
-    moving = body.moving_tile(x, in_blocks, size, tile, origin)
-    wait_for(moving, producer)
-    body.step(moving, "row", "row", rows * op.stride[0])
+    moving = body.moving_tile(place_of(tensors, run.source), in_blocks, size, tile, origin)
+    wait_for(moving, producers)
+    body.step(moving, "row", "row", rows * run.stride[0])
 
     plane = rows_in * columns
     flat = is_flat(config, height, width)
     compute = body.add(
         COMPUTE,
         {
-            "bias": int(op.bias),
+            "bias": int(run.bias),
             "stationary_serial": 1,
             "m_tiles": group.m_tiles,
             "outer0": reduction,
             "outer1": kh,
             "outer2": kw,
             "moving_outer0": plane,
-            "moving_outer1": columns,
-            "moving_outer2": 1,
+            "moving_outer1": dh * columns,
+            "moving_outer2": dw,
             "stationary_outer0": taps * lanes,
             "stationary_outer1": kw * lanes,
             "stationary_outer2": lanes,
@@ -132,8 +119,8 @@ def forward_descriptor(config, op, tensors, tiling, producer, pool, tag):
             "inner2": rows,
             "inner3": width,
             "moving_inner1": reduction * plane,
-            "moving_inner2": op.stride[0] * columns,
-            "moving_inner3": op.stride[1],
+            "moving_inner2": run.stride[0] * columns,
+            "moving_inner3": run.stride[1],
             "accumulator_inner1": group.m_tiles if flat else rows * width,
             "accumulator_inner2": width,
             "accumulator_inner3": 1,
@@ -151,7 +138,7 @@ def forward_descriptor(config, op, tensors, tiling, producer, pool, tag):
     body.last(compute, "stationary_block_step", "reduction", last["reduction"] * taps * lanes)
     accumulator_flags(body, [compute], body.mask("reduction"))
 
-    drain_tile(body, config, y, group, op.out_shape, op.relu, op.raw)
+    drain_tile(body, config, run, tensors, group, (out_blocks, height, width))
     if pool is not None:
         pool_tile(body, pool, tensors)
     return body.descriptor(tag)

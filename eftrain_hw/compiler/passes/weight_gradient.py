@@ -1,94 +1,68 @@
-"""WU of a convolution: the gradient of its weights and biases."""
+"""WU of a convolution: the gradient of its weights, and of its biases on the side."""
 
 from ...array.commands import COMPUTE
-from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import OR_FIRST
 from ...vector.commands import DRAIN
 from ..tile_strips import weight_gradient_tilings
-from .body import Body, Groups, accumulator_flags, exponent_line, line, wait_for
+from .body import Body, Groups, accumulator_flags, line, wait_for
 from .choose import choose
+from .roles import place_of
+from .strips import drain_biases, strip_tile
 
-__all__ = ["weight_gradient_descriptor"]
+__all__ = ["weight_gradient_tiling_and_descriptor"]
 
 
-def weight_gradient_descriptor(config, op, batch, tensors, producer, tag):
+def weight_gradient_tiling_and_descriptor(config, run, batch, tensors, producers, tag):
     """WU of a convolution: lanes are strips of the output plane, rows output channels.
 
-    `producer` is the engine that makes dy, "drain" or "vector"; None where BP has waited for it.
-    Returns descriptor and tiling.
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    run : ArrayPass
+    batch : int
+    tensors : dict
+    producers : collection of str
+        The engines that make the gradient; none where BP has waited for them.
+    tag : int
+
+    Returns
+    -------
+    (Descriptor, Tiling)
     """
 
     def make(tiling):
-        return _descriptor(config, op, batch, tensors, tiling, producer, tag)
+        return _descriptor(config, run, batch, tensors, tiling, producers, tag)
 
-    tiling = choose(config, weight_gradient_tilings(config, op, batch), make)
+    tiling = choose(config, weight_gradient_tilings(config, run, batch), make)
     return make(tiling), tiling
 
 
-def _descriptor(config, op, batch, tensors, tiling, producer, tag):
+def _descriptor(config, run, batch, tensors, tiling, producers, tag):
     body = Body(tiling)
-    kh, kw = op.kernel
-    sh, sw = op.stride
+    kh, kw = run.kernel
+    sh, sw = run.stride
+    dh, dw = run.dilation
     taps = kh * kw
     lanes = config.lanes
-    in_blocks, in_height, in_width = op.in_shape
-    out_blocks, height, width = op.out_shape
-    split_images, split_rows, split_columns = op.split
+    in_blocks, out_blocks = run.in_blocks, run.out_blocks
+    _, in_height, in_width = run.in_shape
+    _, height, width = run.out_shape
     full, last = tiling.full, tiling.last
     group = Groups(config, tiling, out_blocks)
     images, rows, column, tap = full["image"], full["row"], full["column"], full["tap"]
-    strip_rows = -(-height // split_rows)
-    strip_columns = -(-width // split_columns)
-    rows_in = (rows - 1) * sh + tap
-    columns = (strip_columns - 1) * sw + kw
+    strip_columns = -(-width // run.split[2])
+    rows_in = (rows - 1) * sh + (tap - 1) * dh + 1
+    columns = (strip_columns - 1) * sw + (kw - 1) * dw + 1
     positions = column * tap * kw * lanes
-    body.moving_inside = body.inside({"column", "tap", "image", "row"})
-    body.stationary_inside = body.inside({"group", "image", "row"})
-    x, dy = tensors[op.x], tensors[f"d{op.y}"]
-    gradient = tensors[f"{op.key}.weight.gradient"]
-
-    def strip_tile(name, tensor, blocks, whole, size, tile, origin, scale):
-        """Load one operand: every lane the images, blocks, rows and columns of its strip."""
-        # maps of one pixel: the blocks of an image lie side by side like columns
-        flat = size == tile == (1, 1) and origin == (0, 0) and split_rows == split_columns == 1
-        plane = size[0] * size[1]
-        load = body.add(
-            LOAD,
-            {
-                "destination": DESTINATIONS[name],
-                "mode": MODES["strip"],
-                "acquire": 1,
-                "publish": 1,
-                "base": line(tensor),
-                "exponent_base": exponent_line(tensor),
-                "image_limit": batch,
-                "lane_images": split_images,
-                "lane_rows": split_rows,
-                "lane_columns": split_columns,
-                "lane_row_step": strip_rows * scale[0],
-                "lane_column_step": strip_columns * scale[1],
-                "images": images,
-                "image_stride": whole * plane,
-                "blocks": 1 if flat else blocks,
-                "block_stride": plane,
-                "row": origin[0],
-                "rows": tile[0],
-                "height": size[0],
-                "column": origin[1],
-                "columns": blocks if flat else tile[1],
-                "width": whole if flat else size[1],
-            },
-            when_first=getattr(body, f"{name}_inside"),
-        )
-        body.step(load, "image", "image", images * split_images)
-        body.step(load, "vector", "image", images * split_images * whole * plane)
-        body.last(load, "images", "image", last["image"])
-        body.step(load, "row", "row", rows * scale[0])
-        return load, "columns" if flat else "blocks"
+    body.moving_inside = body.inside({"part", "column", "tap", "image", "row"})
+    body.stationary_inside = body.inside({"part", "group", "image", "row"})
 
     stationary, field = strip_tile(
+        body,
+        run,
         "stationary",
-        dy,
+        place_of(tensors, run.result),
+        batch,
         group.blocks,
         out_blocks,
         (height, width),
@@ -96,16 +70,25 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
         (0, 0),
         (1, 1),
     )
-    wait_for(stationary, producer)
+    wait_for(stationary, producers)
     body.step(stationary, "vector", "group", group.step * height * width)
     body.last(stationary, field, "group", group.last_blocks)
-    origin = (-op.padding[0], -op.padding[1])
     moving, field = strip_tile(
-        "moving", x, column, in_blocks, (in_height, in_width), (rows_in, columns), origin, (sh, sw)
+        body,
+        run,
+        "moving",
+        place_of(tensors, run.source),
+        batch,
+        column,
+        in_blocks,
+        (in_height, in_width),
+        (rows_in, columns),
+        (-run.padding[0], -run.padding[1]),
+        (sh, sw),
     )
     body.step(moving, "vector", "column", column * in_height * in_width)
     body.last(moving, field, "column", last["column"])
-    body.step(moving, "row", "tap", tap)
+    body.step(moving, "row", "tap", tap * dh)
 
     plane = rows_in * columns
     compute = body.add(
@@ -128,8 +111,8 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
             "inner2": kw,
             "inner3": lanes,
             "moving_inner0": plane * lanes,
-            "moving_inner1": columns * lanes,
-            "moving_inner2": lanes,
+            "moving_inner1": dh * columns * lanes,
+            "moving_inner2": dw * lanes,
             "moving_inner3": 1,
             "accumulator_inner0": tap * kw * lanes,
             "accumulator_inner1": kw * lanes,
@@ -152,38 +135,25 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
     accumulator_flags(body, [compute], body.mask("image", "row"))
     done = body.mask("image", "row")
     once = body.mask("column", "tap")
-    if op.bias:
+    if run.bias:
         compute.patch(OR_FIRST, "ones", once, 1)
-        bias = body.add(
-            DRAIN,
-            {
-                "acquire": 1,
-                "raw": 1,
-                "blocks": group.blocks,
-                "images": 1,
-                "run": 1,
-                "accumulator_base": positions,
-                "accumulator_m_step": positions + 1,
-                "base": line(tensors[f"{op.key}.bias.gradient"]),
-                "block_stride": 1,
-            },
-            when_first=once,
-            when_last=done,
-        )
-        body.last(bias, "blocks", "group", group.last_blocks)
-        body.step(bias, "vector", "group", group.step)
+        gradient = tensors[f"{run.key}.bias.gradient"]
+        drain_biases(body, gradient, group, out_blocks, positions, {}, once, done)
+    mask = tensors.get(f"{run.key}.weight.mask")
     drain = body.add(
         DRAIN,
         {
             "acquire": 1,
             "release": 1,
             "raw": 1,
+            "mask": int(mask is not None),
             "blocks": group.blocks,
             "images": column,
             "run": tap * kw * lanes,
             "accumulator_image_step": tap * kw * lanes,
             "accumulator_m_step": positions + 1,
-            "base": line(gradient),
+            "base": line(tensors[f"{run.key}.weight.gradient"]),
+            "mask_base": 0 if mask is None else line(mask),
             "image_stride": taps * lanes,
             "block_stride": in_blocks * taps * lanes,
         },
@@ -192,6 +162,7 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
     body.last(drain, "blocks", "group", group.last_blocks)
     body.last(drain, "images", "column", last["column"])
     body.last(drain, "run", "tap", last["tap"] * kw * lanes)
+    body.step(drain, "vector", "part", out_blocks * in_blocks * taps * lanes)
     body.step(drain, "vector", "group", group.step * in_blocks * taps * lanes)
     body.step(drain, "vector", "column", column * taps * lanes)
     body.step(drain, "vector", "tap", tap * kw * lanes)

@@ -94,9 +94,13 @@ def _run(config, raw, mask, lines, first, run):
     bus, groups = config.bus_bytes, config.lanes // config.drain_lanes
     size = 4 * config.lanes if raw else config.vector_bytes
     begin = _LINE * lines[0] + first * size
-    mask_word = (_LINE * lines[2] + first * size) // bus
     end = begin + run * size
     words = -(-end // bus) - begin // bus
+    mask_begin = _LINE * lines[2] + first * config.vector_bytes  # elements of the format
+    mask_word, mask_words, masked = mask_begin // bus, 0, 0
+    if mask:
+        mask_words = -(-(mask_begin + run * config.vector_bytes) // bus) - mask_word
+    wide = mask_words < words
     exponents = []
     if config.has_exponents and not raw:
         at = _LINE * lines[1] + first
@@ -108,7 +112,7 @@ def _run(config, raw, mask, lines, first, run):
         left = count
         while left:
             at = mask_word + word - begin // bus
-            piece = min(left, _MASK_REQUEST - at % _MASK_REQUEST) if mask else left
+            piece = left if wide else min(left, _MASK_REQUEST - at % _MASK_REQUEST)
             left, word = left - piece, word + piece
             stop = min(end, word * bus)
             steps, done = (stop - done) / size * groups, stop
@@ -119,8 +123,11 @@ def _run(config, raw, mask, lines, first, run):
             if exponents and (stop == end or (stop - begin) / (end - begin) * total >= 1 + total
                               - len(exponents)):
                 share = exponents.pop(0)
-            parts.append(Part(steps, piece if mask else 0, request, share))
-    return Run(tuple(parts), (mask_word % _EVEN, words) if mask else None)
+            if wide:
+                piece = -(-mask_words * (stop - begin) // (end - begin)) - masked
+            masked += piece
+            parts.append(Part(steps, piece, request, share))
+    return Run(tuple(parts), (mask_word % _EVEN, mask_words) if mask else None)
 
 
 @lru_cache(maxsize=65536)

@@ -10,7 +10,7 @@ from .network import bench_network
 __all__ = ["bench_command"]
 
 _OPTIONS = {"kind": "--layer"}  # where the option is not called like the field
-_MAP = {"height": 32, "width": None, "kernel": 3, "stride": 1, "padding": None}
+_MAP = {"height": 32, "width": None, "kernel": 3, "stride": 1, "padding": None, "dilation": 1}
 
 
 _HEAD = "           ideal         RTL       model    roofline  utilisation  bits"
@@ -28,15 +28,26 @@ def _layer(arguments):
         if sizes["width"] is None:
             sizes["width"] = sizes["height"]
         if sizes["padding"] is None:
-            sizes["padding"] = max(0, sizes["kernel"]) // 2
+            sizes["padding"] = _half(sizes["kernel"], sizes["dilation"])
     return Layer(
         kind=arguments.layer,
         in_channels=arguments.in_channels,
         out_channels=arguments.out_channels,
         batch=arguments.batch,
         first=arguments.first,
+        raw=arguments.raw,
+        groups=arguments.groups,
+        transposed=arguments.transposed,
         **sizes,
     )
+
+
+def _half(kernel, dilation):
+    """The padding that keeps an odd kernel's map as large as it is."""
+    if isinstance(kernel, int) and isinstance(dilation, int):
+        return max(0, dilation * (kernel - 1) + 1) // 2
+    pairs = [(size, size) if isinstance(size, int) else size for size in (kernel, dilation)]
+    return tuple(_half(*sizes) for sizes in zip(*pairs, strict=True))
 
 
 def _passes(layer, which):

@@ -13,7 +13,9 @@ __all__ = ["KINDS", "PASSES", "Layer", "LayerError", "layer_program"]
 KINDS = ("conv", "linear")
 PASSES = {"fp": "forward", "bp": "backward", "wu": "weight gradient"}
 MAX_WINDOW = 15  # of a pooling
+MAX_DILATION = 64
 _NAME = "layer"
+_PAIRS = ("kernel", "stride", "padding", "dilation")
 
 
 class LayerError(ValueError):
@@ -42,14 +44,19 @@ class Layer:
         Features of a linear layer.
     height, width : int
         Of the input map.
-    kernel, stride, padding : int
-        The same in both directions.
+    kernel, stride, padding, dilation : int or (int, int)
+        One number for both directions, or (vertical, horizontal).
+    groups : int
+    transposed : bool
+        nn.ConvTranspose2d instead of nn.Conv2d.
     batch : int
     relu : bool
         The output goes through a ReLU, and the input came out of one: BP reads its mask.
     first : bool
         The layer reads the images: there is no BP, and the kernel's taps are folded into the lanes
         where that fills them better.
+    raw : bool
+        The outputs are stored as fp32, as a network's last ones are, without ReLU.
     """
 
     kind: str = "conv"
@@ -57,12 +64,16 @@ class Layer:
     out_channels: int
     height: int = 1
     width: int = 1
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
+    kernel: int | tuple = 1
+    stride: int | tuple = 1
+    padding: int | tuple = 0
+    dilation: int | tuple = 1
+    groups: int = 1
+    transposed: bool = False
     batch: int = 16
     relu: bool = True
     first: bool = False
+    raw: bool = False
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -74,75 +85,131 @@ class Layer:
             ("width", 1, 65535),
             ("kernel", 1, nn.MAX_KERNEL),
             ("stride", 1, nn.MAX_STRIDE),
-            ("padding", 0, nn.MAX_KERNEL - 1),
+            ("padding", 0, None),
+            ("dilation", 1, MAX_DILATION),
+            ("groups", 1, 65535),
             ("batch", 1, 4096),
         ):
-            value = getattr(self, field)
-            if not isinstance(value, int) or isinstance(value, bool):
-                raise LayerError(field, f"must be an integer, not {value!r}")
-            if not least <= value <= most:
-                raise LayerError(field, f"must be {least} to {most}, not {value!r}")
+            for value in self._numbers(field):
+                if most is None and value < least:
+                    raise LayerError(field, f"must be {least} or more, not {value!r}")
+                if most is not None and not least <= value <= most:
+                    raise LayerError(field, f"must be {least} to {most}, not {value!r}")
         if self.kind == "linear":
-            for field in ("height", "width", "kernel", "stride"):
+            for field in ("height", "width", "kernel", "stride", "dilation", "groups"):
                 value = getattr(self, field)
-                if value != 1:
+                if value not in (1, (1, 1)):
                     raise LayerError(field, f"must be 1 in a linear layer, not {value}")
-        if self.padding >= self.kernel:
+            if self.transposed:
+                raise LayerError("transposed", "must be False in a linear layer")
+        if self.in_channels % self.groups or self.out_channels % self.groups:
             raise LayerError(
-                "padding", f"must be less than the kernel ({self.kernel}), not {self.padding}"
+                "groups",
+                f"must divide in_channels ({self.in_channels}) and out_channels"
+                f" ({self.out_channels}), not {self.groups}",
             )
-        smallest = min(self.height, self.width) + 2 * self.padding
-        if self.kernel > smallest:
-            raise LayerError(
-                "kernel", f"must be at most the padded input's side ({smallest}), not {self.kernel}"
-            )
+        self._check_window()
+
+    def _numbers(self, field):
+        """A field's integers, one or two."""
+        value = getattr(self, field)
+        values = value if isinstance(value, tuple) and field in _PAIRS else (value,)
+        whole = all(isinstance(v, int) and not isinstance(v, bool) for v in values)
+        if not whole or (values is value and len(values) != 2):
+            raise LayerError(field, f"must be an integer, not {value!r}")
+        return values
+
+    def _check_window(self):
+        kernels, paddings = self._both("kernel"), self._both("padding")
+        for kernel, padding, span in zip(kernels, paddings, self._spans, strict=True):
+            if padding >= span:
+                what = "kernel" if span == kernel else "dilated kernel"
+                raise LayerError("padding", f"must be less than the {what} ({span}), not {padding}")
+        sizes = zip((self.height, self.width), paddings, self._spans, strict=True)
+        for side, span in ((size + 2 * padding, span) for size, padding, span in sizes):
+            if span > side and not self.transposed:
+                side = f"the padded input's side ({side})"
+                raise LayerError("kernel", f"must be at most {side}, not {span}")
+        if min(self.out_size) < 1:
+            raise LayerError("padding", f"must leave a pixel of the output, not {self.padding}")
+
+    def _both(self, field):
+        value = getattr(self, field)
+        return value if isinstance(value, tuple) else (value, value)
+
+    @property
+    def _spans(self):
+        """Height and width of the dilated kernel."""
+        return tuple(d * (k - 1) + 1 for k, d in zip(self._both("kernel"), self._both("dilation")))
 
     @property
     def out_size(self):
         """Height and width of the output map."""
-        return tuple(
-            (size + 2 * self.padding - self.kernel) // self.stride + 1
-            for size in (self.height, self.width)
-        )
+        axes = zip((self.height, self.width), self._both("stride"), self._both("padding"),
+                   self._spans, strict=True)  # fmt: skip
+        if self.transposed:
+            return tuple((size - 1) * s - 2 * p + span for size, s, p, span in axes)
+        return tuple((size + 2 * p - span) // s + 1 for size, s, p, span in axes)
 
     @property
     def weight_shape(self):
         """PyTorch's."""
         if self.kind == "linear":
             return self.out_channels, self.in_channels
-        return self.out_channels, self.in_channels, self.kernel, self.kernel
+        channels = self.out_channels, self.in_channels
+        outer, inner = channels[::-1] if self.transposed else channels
+        return outer, inner // self.groups, *self._both("kernel")
 
     @property
     def macs(self):
         """Multiply-accumulates of any one of the passes, padding of the map included."""
-        return self.batch * prod(self.weight_shape) * prod(self.out_size)
+        pixels = (self.height, self.width) if self.transposed else self.out_size
+        return self.batch * prod(self.weight_shape) * prod(pixels)
 
     @property
     def passes(self):
         """The passes that a network needs of this layer."""
         return tuple(name for name in PASSES if name != "bp" or not self.first)
 
+    def module(self):
+        """The layer as a network's."""
+        channels = self.in_channels, self.out_channels
+        if self.kind == "linear":
+            return nn.Linear(*channels)
+        make = nn.ConvTranspose2d if self.transposed else nn.Conv2d
+        return make(
+            *channels,
+            self.kernel,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
+
     def __str__(self):
         if self.kind == "linear":
             return f"linear {self.in_channels} -> {self.out_channels}"
-        stride = f" / {self.stride}" if self.stride > 1 else ""
+        kernel = "x".join(str(size) for size in self._both("kernel"))
+        text = f"{kernel} transposed" if self.transposed else kernel
+        for name, sign in (("stride", "/"), ("dilation", "dilated")):
+            first, second = self._both(name)
+            if (first, second) != (1, 1):
+                text += f" {sign} {first}" if first == second else f" {sign} {first}x{second}"
+        groups = f", {self.groups} groups" if self.groups > 1 else ""
         shape = f"{self.height}x{self.width}"
-        side = f"{self.kernel}x{self.kernel}"
-        return f"{side}{stride}, {self.in_channels} -> {self.out_channels}, {shape}"
+        return f"{text}, {self.in_channels} -> {self.out_channels}{groups}, {shape}"
 
 
 def _network(layer):
     """The smallest network with the layer in its place."""
     relu = [nn.ReLU()] if layer.relu else []
     channels, outputs = layer.in_channels, layer.out_channels
+    layers = [layer.module(), *([] if layer.raw else relu)]
     if layer.kind == "linear":
         before = [nn.Linear(channels, channels), *relu]
-        layers = [nn.Linear(channels, outputs), *relu]
         shape = (channels,)
     else:
         before = [nn.Conv2d(channels, channels, 1), *relu]
-        sizes = layer.kernel, layer.stride, layer.padding
-        layers = [nn.Conv2d(channels, outputs, *sizes), *relu]
         shape = (channels, layer.height, layer.width)
         height, width = layer.out_size
         while height * width > 1:
@@ -166,7 +233,9 @@ def _lowered(layer, config):
     unused = [name for name in named if name.endswith("momentum")]
     for name in [*unused, f"{_NAME}.weight.master"]:
         del named[name]
-    return replace(op, name=_NAME, key=_NAME, x="x", y="y"), named
+    if layer.raw:
+        named["y"] = replace(named["y"], storage="fp32")
+    return replace(op, name=_NAME, key=_NAME, x="x", y="y", raw=layer.raw), named
 
 
 def layer_program(layer, config):
@@ -189,19 +258,28 @@ def layer_program(layer, config):
     def forward(config, op, batch, tensors, tag):
         tiling = passes.forward_tiling(config, op, batch, tensors)
         make = passes.forward_descriptor
-        return make(config, op, tensors, tiling, None, None, tag), tiling
+        return make(config, op, tensors, tiling, (), None, tag), tiling
+
+    def biases(*common, tag):
+        return passes.bias_gradient_descriptor(*common, (), tag)
 
     make = {  # nobody else makes what they read, and no pooling follows
         "fp": forward,
-        "bp": lambda *common, tag: passes.backward_descriptor(*common, None, tag),
-        "wu": lambda *common, tag: passes.weight_gradient_descriptor(*common, None, tag),
+        "bp": lambda *common, tag: passes.backward_descriptor(*common, (), tag),
+        "wu": lambda *common, tag: passes.weight_gradient_descriptor(*common, (), tag),
     }
-    for tag, name in enumerate(layer.passes):
-        descriptor, tiling = make[name](config, op, layer.batch, tensors, tag=tag)
+    for name in layer.passes:
+        steps = [(PASSES[name], make[name])]
+        if name == "wu" and op.transposed:
+            steps.append(("bias gradient", biases))
+        program.descriptors[name] = []
+        for title, emit in steps:
+            tag = len(program.tags)
+            descriptor, tiling = emit(config, op, layer.batch, tensors, tag=tag)
+            program.tags[tag] = f"{_NAME} {title}"
+            program.schedule.append((program.tags[tag], tiling))
+            program.descriptors[name].append(descriptor)
         descriptor.last = True
-        program.tags[tag] = f"{_NAME} {PASSES[name]}"
-        program.schedule.append((program.tags[tag], tiling))
-        program.descriptors[name] = [descriptor]
         words = TensorSpec(f"program.{name}", "program", "words", program.words(name).shape,
                            config.format)  # fmt: skip
         end = place(words, end)

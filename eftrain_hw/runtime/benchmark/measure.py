@@ -1,12 +1,13 @@
 """One layer's passes on the RTL: cycles, where they went, and whether every bit is right."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
+from ...compiler.parameters import weight_mask, weight_to_device
 from ...formats import Blocked, format_named
-from ...golden.conv import conv_backward_input, conv_forward
-from ...golden.weight_gradient import conv_backward_weight
+from ...golden.operations import run_backward, run_forward
 from ..device import open_device
 from .layer import PASSES, layer_program
 
@@ -75,8 +76,9 @@ class LayerBench:
         """Operands of all passes; channels beyond the layer's are 0, as in a trained network."""
         format = format_named(self.config.format)
         specs, lanes = self.program.tensors, self.config.lanes
-        inputs = self._op.weight_shape[1:] if self._op.folded else self._op.weight_shape[1:2]
-        channels = {"x": int(np.prod(inputs)), "dy": self.layer.out_channels}
+        channels = {"x": self.layer.in_channels, "dy": self.layer.out_channels}
+        if self._op.folded:
+            channels["x"] = int(np.prod(self._op.weight_shape[1:]))
 
         def values(name, axes, scale):
             """Normal numbers; `axes`: (block axis, lane axis, channels) of each channel index."""
@@ -91,8 +93,14 @@ class LayerBench:
         x = values("x", [(1, -1, channels["x"])], 1)
         if self._op.mask:
             x = np.maximum(x, 0)
-        weight = values("layer.weight", [(0, -1, channels["dy"]), (1, -2, channels["x"])], 0.1)
+        weight = rng.normal(0, 0.1, self._op.weight_shape).astype(np.float32)
+        weight = weight_to_device(self._op, weight, lanes)
+        masks = {}
+        if "layer.weight.mask" in specs:
+            dtype = specs["layer.weight.mask"].dtype
+            masks["layer.weight.mask"] = weight_mask(self._op, lanes).astype(dtype)
         return {
+            **masks,
             "x": Blocked.encode(format, x),
             "dy": Blocked.encode(format, values("dy", [(1, -1, channels["dy"])], 0.01)),
             "layer.weight": Blocked.encode(format, weight),
@@ -101,21 +109,17 @@ class LayerBench:
 
     def expected(self, which):
         """What the golden model says that a pass stores: tensors by name."""
-        op, tensors = self._op, self._tensors
-        geometry = {"stride": op.stride, "padding": op.padding}
-        x, dy, weight = (tensors[name] for name in ("x", "dy", "layer.weight"))
+        op, tensors = self._op, dict(self._tensors)
         if which == "fp":
-            bias = tensors["layer.bias.master"].reshape(-1)
-            return {"y": conv_forward(x, weight, bias, relu=op.relu, **geometry)}
+            run_forward(op, tensors, None)
+            return {"y": tensors["y"]}
         if which == "bp":
-            mask = x if op.mask else None
-            size = op.in_shape[1:]
-            return {"dx": conv_backward_input(dy, weight, input_size=size, mask=mask, **geometry)}
-        gradient, bias = conv_backward_weight(x, dy, kernel=op.kernel, split=op.split, **geometry)
-        return {
-            "layer.weight.gradient": gradient,
-            "layer.bias.gradient": bias.reshape(-1, self.config.lanes),
-        }
+            op = replace(op, train_weight=False, train_bias=False)
+        else:
+            op = replace(op, input_gradient=False)
+        run_backward(op, tensors, None)
+        results = ("dx",) if which == "bp" else ("layer.weight.gradient", "layer.bias.gradient")
+        return {name: tensors[name] for name in results}
 
     def run(self, which, *, expected=None):
         """Run a pass on the RTL and compare all of the memory with what it should hold.
