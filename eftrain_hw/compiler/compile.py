@@ -5,6 +5,7 @@ from math import prod
 from ..config import AcceleratorConfig
 from . import nn, optim, passes
 from .lower import lower
+from .operations import ConcatOp
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp, trained_of
 from .support import check_supported
 
@@ -157,7 +158,8 @@ def _place_view(spec, by_name):
     if base.view is not None:
         _place_view(base, by_name)
     vectors = block * prod(spec.shape[2:-1])
-    spec.address = base.address + vectors * spec.shape[-1] * spec.dtype.itemsize
+    spec.address = base.address + vectors * spec.vector_nbytes
+    spec.pitch = base.pitch or prod(base.shape[1:-1])
     if spec.has_exponents:
         spec.exponent_address = base.exponent_address + vectors
 
@@ -206,6 +208,9 @@ def _emit(program):
             producer[op.gradient] = {"vector"}
             emit(train, passes.loss_descriptor, "loss", op, batch, tensors)
             continue
+        if isinstance(op, ConcatOp):  # its inputs are where they have to be
+            producer[op.y] = set().union(*(producer[x] for x in op.inputs))
+            continue
         arguments = (f"{op.name} forward", op, batch, tensors)
         if isinstance(op, PoolOp):
             producer[op.y] = {"vector"}
@@ -214,7 +219,7 @@ def _emit(program):
             continue
         producer[op.y] = {"drain"}
         tiling = passes.forward_tiling(config, op, batch, tensors)
-        pool = following if isinstance(following, PoolOp) else None
+        pool = following if isinstance(following, PoolOp) and following.x == op.y else None
         if pool is not None and passes.pools_with(tiling, pool, tensors):
             riding.append(pool)
         else:
@@ -223,6 +228,9 @@ def _emit(program):
         emit(forward, _forward, name, op, tensors, tiling, producer[op.x], pool)
     for op in reversed(program.ops[:-1]):
         gradient = f"d{op.y}"
+        if isinstance(op, ConcatOp):
+            producer |= {dx: producer[gradient] for dx in op.dx if dx is not None}
+            continue
         if isinstance(op, PoolOp):
             if op.input_gradient:
                 producer[op.dx or f"d{op.x}"] = {"vector"}

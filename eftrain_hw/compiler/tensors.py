@@ -34,6 +34,8 @@ class TensorSpec:
     view : (str, int) or None
         This tensor is part of another one, of that name, from that channel block on: images are as
         far from each other as there.
+    pitch : int or None
+        Of a view: vectors from image to image.
     nbytes : int
         Bytes of the elements.
     """
@@ -46,6 +48,7 @@ class TensorSpec:
     address: int = None
     exponent_address: int = None
     view: tuple = None
+    pitch: int = None
 
     _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
 
@@ -66,6 +69,27 @@ class TensorSpec:
     @property
     def exponent_nbytes(self):
         return prod(self.shape[:-1]) if self.has_exponents else 0
+
+    @property
+    def vector_nbytes(self):
+        """Bytes of a vector's elements."""
+        return self.shape[-1] * self.dtype.itemsize
+
+    def spans(self):
+        """[(offset, bytes)] of the elements in memory: one, or one an image where it is a view."""
+        return self._spans(self.address, self.vector_nbytes, self.nbytes)
+
+    def exponent_spans(self):
+        """The same for the exponents; none where there are none."""
+        if not self.has_exponents:
+            return []
+        return self._spans(self.exponent_address, 1, self.exponent_nbytes)
+
+    def _spans(self, address, size, nbytes):
+        if self.pitch is None:
+            return [(address, nbytes)]
+        images = self.shape[0]
+        return [(address + n * self.pitch * size, nbytes // images) for n in range(images)]
 
     def from_bytes(self, elements, exponents=None):
         """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""

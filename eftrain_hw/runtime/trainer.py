@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from ..compiler import compile_network, nn
-from ..compiler.parameters import parameter_from_device, parameter_to_device
+from ..compiler.parameters import parameter_from_device, parameter_to_device, weight_mask
 from ..formats import Blocked, format_named
 from . import checkpoint
 from .checkpoint import CheckpointError
@@ -115,6 +115,10 @@ class Trainer:
                 self.device.write_tensor(f"{name}.{what}", tensor)
                 if what == "master" and name in self.program.tensors:
                     self.device.write_tensor(name, Blocked.encode(format, tensor))
+            mask = self.program.tensors.get(f"{name}.mask")
+            if mask is not None:  # which weights there are, between groups
+                exists = weight_mask(self._layer(name)[0], lanes)
+                self.device.write_tensor(mask.name, exists.astype(mask.dtype))
 
     # -- training and inference
 
