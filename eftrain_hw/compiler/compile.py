@@ -195,6 +195,7 @@ def _place_view(spec, by_name):
     if base.view is not None:
         _place_view(base, by_name)
     vectors = block * prod(spec.shape[2:-1])
-    spec.address = base.address + vectors * spec.shape[-1] * spec.dtype.itemsize
+    spec.address = base.address + vectors * spec.vector_nbytes
+    spec.pitch = base.pitch or prod(base.shape[1:-1])
     if spec.has_exponents:
         spec.exponent_address = base.exponent_address + vectors

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from . import passes
-from .operations import FanoutOp
+from .operations import ConcatOp, FanoutOp
 from .passes import programs
 from .program import ConvOp, LossOp, PoolOp, UpdateOp, trained_of
 from .scalars import SCALARS
@@ -101,8 +101,12 @@ class _Emitter:
                     arguments = (op, self.batch, self.tensors)
                     self.emit(passes.pool_forward_descriptor, f"{op.name} forward", *arguments)
             elif not isinstance(op, FanoutOp):
+                jobs = programs.forward_jobs(self.context, op)
                 self.producer[op.y] = {"vector"}
-                self.process(programs.forward_jobs(self.context, op), f"{op.name} forward")
+                if isinstance(op, ConcatOp):  # what is not copied is where it has to be
+                    made = [self.made_by(x) for x in op.inputs]
+                    self.producer[op.y] = set().union(*made, {"vector"} if jobs else ())
+                self.process(jobs, f"{op.name} forward")
         return self.target
 
     def convolution(self, op, following):

@@ -22,13 +22,13 @@ _PROGRAMS = (
 def check_supported(program):
     """ValueError names the first operation that there are no descriptors for yet."""
     for op in program.ops:
-        if isinstance(op, _PROGRAMS) and not program.config.vector_programs:
-            what = type(op).__name__.removesuffix("Op")
+        what = _program_of(op)
+        if what and not program.config.vector_programs:
             raise ValueError(
                 f"{op.name}: {what} needs vector programs: AcceleratorConfig.vector_programs must"
                 " be True, not False"
             )
-        reason = _unsupported(op)
+        reason = _unsupported(op, program.tensors)
         if reason:
             raise ValueError(
                 f"{op.name}: the accelerator has no program for {reason} yet; the golden model"
@@ -42,16 +42,26 @@ def check_supported(program):
         )
 
 
-def _unsupported(op):
+def _program_of(op):
+    """What of an operation is a vector program; None where nothing is."""
+    if isinstance(op, ConcatOp):  # its inputs are where they have to be, unless ..
+        if any(op.copied):
+            return "the concatenation of the network's input or of a part of another one"
+        if any(mask and wanted for mask, wanted in zip(op.masks, op.wanted, strict=True)):
+            return "the concatenation of tensors with and without a ReLU"
+        return None
+    return type(op).__name__.removesuffix("Op") if isinstance(op, _PROGRAMS) else None
+
+
+def _unsupported(op, tensors):
     if isinstance(op, LossOp):
         return "label smoothing" if op.label_smoothing else None
-    if isinstance(op, ConvOp):
-        cases = (
-            ("concatenated inputs", op.segments is not None),
-        )
-        return next((reason for reason, given in cases if given), None)
     if isinstance(op, ActivationOp) and op.kind == "sigmoid":
         return "Sigmoid"
-    if isinstance(op, (PoolOp, *_PROGRAMS)):
+    if isinstance(op, PoolOp):
+        names = [op.x, f"d{op.x}", op.y, f"d{op.y}"]
+        views = any(tensors[name].view is not None for name in names if name in tensors)
+        return "max pooling of a part of a concatenation" if views else None
+    if isinstance(op, (ConvOp, *_PROGRAMS)):
         return None
     return type(op).__name__.removesuffix("Op")

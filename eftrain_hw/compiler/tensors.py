@@ -36,6 +36,8 @@ class TensorSpec:
         far from each other as there.
     bits : int or None
         Bits of an element where memory packs it narrower than its type; None: they are the type's.
+    pitch : int or None
+        Of a view: vectors from image to image.
     nbytes : int
         Bytes of the elements, unpacked.
     """
@@ -49,6 +51,7 @@ class TensorSpec:
     exponent_address: int = None
     view: tuple = None
     bits: int = None
+    pitch: int = None
 
     _DTYPES = {"fp32": np.float32, "bytes": np.uint8, "words": np.uint32}
 
@@ -75,6 +78,27 @@ class TensorSpec:
         """Bytes of the elements, packed at their width, and of the exponents."""
         bits = 8 * self.dtype.itemsize if self.bits is None else self.bits
         return -(-prod(self.shape) * bits // 8) + self.exponent_nbytes
+
+    @property
+    def vector_nbytes(self):
+        """Bytes of a vector's elements."""
+        return self.shape[-1] * self.dtype.itemsize
+
+    def spans(self):
+        """[(offset, bytes)] of the elements in memory: one, or one an image where it is a view."""
+        return self._spans(self.address, self.vector_nbytes, self.nbytes)
+
+    def exponent_spans(self):
+        """The same for the exponents; none where there are none."""
+        if not self.has_exponents:
+            return []
+        return self._spans(self.exponent_address, 1, self.exponent_nbytes)
+
+    def _spans(self, address, size, nbytes):
+        if self.pitch is None:
+            return [(address, nbytes)]
+        images = self.shape[0]
+        return [(address + n * self.pitch * size, nbytes // images) for n in range(images)]
 
     def from_bytes(self, elements, exponents=None):
         """The tensor from its bytes: Blocked if `storage` is "blocked", else an array."""

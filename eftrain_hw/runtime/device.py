@@ -230,27 +230,35 @@ class MemoryDevice(Device):
     def _tensor_at(self, offset):
         """Name of the tensor that holds a byte, or None."""
         for name, spec in self.program.tensors.items():
-            for start, count in (
-                (spec.address, spec.nbytes),
-                (spec.exponent_address, spec.exponent_nbytes),
-            ):
-                if count and start <= offset < start + count:
+            for start, count in spec.spans() + spec.exponent_spans():
+                if start <= offset < start + count:
                     return name
         return None
 
     def write_tensor(self, name, value):
         spec = self._spec(name)
         elements, exponents = spec.to_bytes(value)
-        self._write(spec.address, elements)
+        self._write_spans(spec.spans(), elements)
         if exponents is not None:
-            self._write(spec.exponent_address, exponents)
+            self._write_spans(spec.exponent_spans(), exponents)
+
+    def _write_spans(self, spans, data):
+        at = 0
+        for start, count in spans:
+            self._write(start, data[at : at + count])
+            at += count
+
+    def _read_spans(self, spans):
+        if len(spans) == 1:
+            return self._read(*spans[0])
+        return b"".join(bytes(self._read(start, count)) for start, count in spans)
 
     def read_tensor(self, name):
         spec = self._spec(name)
         exponents = None
         if spec.has_exponents:
-            exponents = self._read(spec.exponent_address, spec.exponent_nbytes)
-        return spec.from_bytes(self._read(spec.address, spec.nbytes), exponents)
+            exponents = self._read_spans(spec.exponent_spans())
+        return spec.from_bytes(self._read_spans(spec.spans()), exponents)
 
 
 def open_device(name, config, **options):

@@ -88,8 +88,9 @@ class DeviceState:
             device.write_tensor(f"{name}.master", tensor)
             if name in program.tensors:
                 device.write_tensor(name, Blocked.encode(format, tensor))
-            if f"{name}.mask" in program.tensors:
-                device.write_tensor(f"{name}.mask", weight_mask(op, lanes))
+            mask = program.tensors.get(f"{name}.mask")
+            if mask is not None:  # which weights there are, between groups
+                device.write_tensor(mask.name, weight_mask(op, lanes).astype(mask.dtype))
         for name, values in kept.items():
             op, own = self._layer(name.rpartition(".")[0])
             device.write_tensor(name, parameter_to_device(op, own, values, lanes))

@@ -88,6 +88,23 @@ def partly_frozen():
     )
 
 
+def branches():
+    """Concatenations with and without ReLU, of parts that leave lanes empty, in one another."""
+    g = nn.Graph((3, 5, 7))
+    x = g(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()), g.input, name="a")
+    y = g(nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU()), g.input, name="b")
+    z = g(nn.Concat(), x, y, name="first")
+    z = g(nn.Conv2d(14, 9, 3, padding=2, dilation=2), z, name="c")
+    w = g(nn.ConvTranspose2d(3, 5, 3, padding=1), g.input, name="d")
+    z = g(nn.Concat(), w, z, name="second")
+    z = g(nn.Sequential(nn.Conv2d(14, 6, 3, stride=2), nn.ReLU()), z, name="e")
+    w = g(nn.Sequential(nn.Conv2d(3, 3, (2, 3), stride=(3, 2)), nn.ReLU()), g.input, name="f")
+    z = g(nn.Concat(), z, w, name="third")
+    z = g(nn.Linear(9 * 2 * 3, 7), g(nn.Flatten(), z), name="g")
+    return g.output(g(nn.Linear(7, 3), z, name="h"))
+
+
 CONV_NETWORKS = {
-    make.__name__: make for make in (dilated, separable, grouped, upsampled, partly_frozen)
+    make.__name__: make
+    for make in (dilated, separable, grouped, upsampled, partly_frozen, branches)
 }

@@ -92,19 +92,27 @@ def _batch_norm_state(op, rng, lanes):
 def put_tensor(memory, spec, value):
     """Write a tensor into an image."""
     elements, exponents = spec.to_bytes(value)
-    memory[spec.address : spec.address + len(elements)] = np.frombuffer(elements, np.uint8)
+    _put(memory, spec.spans(), elements)
     if exponents is not None:
-        end = spec.exponent_address + len(exponents)
-        memory[spec.exponent_address : end] = np.frombuffer(exponents, np.uint8)
+        _put(memory, spec.exponent_spans(), exponents)
+
+
+def _put(memory, spans, data):
+    data, at = np.frombuffer(data, np.uint8), 0
+    for start, count in spans:
+        memory[start : start + count] = data[at : at + count]
+        at += count
+
+
+def _get(memory, spans):
+    return b"".join(memory[start : start + count].tobytes() for start, count in spans)
 
 
 def get_tensor(memory, spec):
     """Read a tensor out of an image."""
-    elements = memory[spec.address : spec.address + spec.nbytes].tobytes()
-    exponents = None
+    elements, exponents = _get(memory, spec.spans()), None
     if spec.has_exponents:
-        end = spec.exponent_address + spec.exponent_nbytes
-        exponents = memory[spec.exponent_address : end].tobytes()
+        exponents = _get(memory, spec.exponent_spans())
     return spec.from_bytes(elements, exponents)
 
 
@@ -146,7 +154,6 @@ def stray_writes(program, before, after):
     """How many bytes outside every tensor changed."""
     inside = np.zeros(len(before), bool)
     for spec in program.tensors.values():
-        inside[spec.address : spec.address + spec.nbytes] = True
-        if spec.has_exponents:
-            inside[spec.exponent_address : spec.exponent_address + spec.exponent_nbytes] = True
+        for start, count in spec.spans() + spec.exponent_spans():
+            inside[start : start + count] = True
     return int(((before != after) & ~inside).sum())

@@ -78,10 +78,8 @@ class StepBench:
         self.names = [GAPS, *self.program.tensors]
         self.owner = np.zeros(len(self.memory), np.int16)
         for number, spec in enumerate(self.program.tensors.values(), 1):
-            self.owner[spec.address : spec.address + spec.nbytes] = number
-            if spec.has_exponents:
-                start = spec.exponent_address
-                self.owner[start : start + spec.exponent_nbytes] = number
+            for start, count in spec.spans() + spec.exponent_spans():
+                self.owner[start : start + count] = number
         self.restore()
 
     def _record(self):

@@ -36,3 +36,42 @@ def test_training_step_equals_golden(config, name):
     assert stray_writes(program, before, memory) == 0
     gradients = [state[name] for name in state if name.endswith(".gradient")]
     assert all(np.isfinite(g).all() and g.any() for g in gradients)
+
+
+def concatenation(relu, pool=False):
+    """Two convolutions side by side, one of them followed by a ReLU, or by a pooling as well."""
+    g = nn.Graph((3, 4, 4))
+    x = g(nn.Conv2d(3, 5, 1), g.input, name="a")
+    y = g(nn.Conv2d(3, 6, 1), g.input, name="b")
+    y = g(nn.ReLU(), y) if relu else y
+    y = g(nn.MaxPool2d(1), y, name="pool") if pool else y
+    z = g(nn.Flatten(), g(nn.Concat(), x, y, name="both"))
+    return g.output(g(nn.Linear(11 * 16, 2), z, name="end"))
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (concatenation(True), "both.Concat: the concatenation of tensors with and without a ReLU needs vector"),
+        (concatenation(False, pool=True), "pool.MaxPool2d: .* for max pooling of a part of a"),
+    ],
+)
+def test_what_has_no_program_is_named(network, message):
+    settings = {"loss": nn.CrossEntropyLoss(), "optimizer": optim.SGD(lr=0.1)}
+    with pytest.raises(ValueError, match=message):
+        compile_network(network, AcceleratorConfig(), batch_size=2, **settings)
+
+
+def test_parts_of_a_concatenation_lie_in_it():
+    program = compile_network(
+        concatenation(False), AcceleratorConfig(lanes=4, rows=4), batch_size=3,
+        loss=nn.CrossEntropyLoss(), optimizer=optim.SGD(lr=0.1),
+    )  # fmt: skip
+    whole, first, second = (program.tensors[name] for name in ("yboth", "ya", "yb"))
+    spans = [*first.spans(), *second.spans()]
+    assert len(spans) == 6 and sum(count for _, count in spans) == whole.nbytes
+    starts = sorted(spans)
+    assert starts[0][0] == whole.address and starts[-1][0] + starts[-1][1] == (
+        whole.address + whole.nbytes
+    )
+    assert all(a + n == b for (a, n), (b, _) in zip(starts, starts[1:], strict=False))
