@@ -145,7 +145,7 @@ class Adam(Optimizer):
             raise ValueError(f"Adam.eps must be at least 2^-126, not {self.eps!r}")
 
     def scalars(self, step, *, lr=None, momentum=None):
-        lr = self.lr if lr is None else lr
+        lr = float(np.float32(self.lr if lr is None else lr))  # what the device's register holds
         first, second = self.betas
         return {
             "weight1": np.float32(1 - first),

@@ -31,6 +31,9 @@ class DeviceState:
             for state in program.optimizer.STATE
             for name in trained
         }
+        self.added = {}  # gradients of the batches since the last update
+        if program.optimizer.accumulation > 1:
+            self.added = {f"{name}.accumulated": self.parameters[name] for name in trained}
 
     def _layer(self, name):
         """(operation, name within it) of a parameter such as "3.body.0.weight"."""
@@ -60,23 +63,25 @@ class DeviceState:
 
     def read_kept(self):
         """The optimizer's state, "<parameter>.momentum" and the like."""
-        return {name: self._read(name.rpartition(".")[0], name) for name in self.kept}
+        names = [*self.kept, *self.added]
+        return {name: self._read(name.rpartition(".")[0], name) for name in names}
 
     def _read(self, name, tensor):
         return parameter_from_device(*self._layer(name), self._device.read_tensor(tensor))
 
     def write(self, state, kept=None):
-        """Take over what `read` and `read_kept` return; None sets the optimizer's state to zero.
+        """Take over what `read` and `read_kept` return; what is not given of the latter is zero.
 
         Raises
         ------
         ValueError
             A name is missing or unknown, a shape differs, or a value is not finite.
         """
-        if kept is None:
-            kept = {name: np.zeros(shape, np.float32) for name, shape in self.kept.items()}
+        zeros = {**self.added, **(self.kept if kept is None else {})}
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in zeros.items()}
+        kept = zeros | (kept or {})
         state = checked_state("state_dict", state, {**self.parameters, **self.buffers})
-        kept = checked_state("optimizer state", kept, self.kept)
+        kept = checked_state("optimizer state", kept, {**self.kept, **self.added})
         program, device = self._program, self._device
         lanes, format = program.config.lanes, format_named(program.config.format)
         for name, values in state.items():

@@ -240,7 +240,7 @@ class Trainer:
     def save(self, path):
         """Write a safetensors checkpoint: parameters and running statistics under PyTorch's names,
         the optimizer's state under "<name>.momentum" and the like, and in its metadata what
-        resuming bit-exactly needs, between updates."""
+        resuming bit-exactly needs."""
         tensors = self.state_dict() | self._state.read_kept()
         metadata = {
             "kind": _KIND,
@@ -291,7 +291,8 @@ class Trainer:
         elif metadata["fingerprint"] != program.fingerprint:
             raise CheckpointError(f"{path} is of another network: {_difference(network, program)}")
         trainer = cls(program, device, seed=int(metadata["seed"]))
-        kept = {name: value for name, value in tensors.items() if name in trainer._state.kept}
+        known = {**trainer._state.kept, **trainer._state.added}
+        kept = {name: value for name, value in tensors.items() if name in known}
         state = {name: value for name, value in tensors.items() if name not in kept}
         trainer.load_state_dict(state, optimizer_state=kept)
         trainer.epoch, trainer._batch = int(metadata["epoch"]), int(metadata["batch"])

@@ -111,7 +111,7 @@ def test_each_image_is_used_once_an_epoch(data, monkeypatch):
     seen = []
     t = trainer()
     step = t._step
-    monkeypatch.setattr(t, "_step", lambda a, b: seen.append(a.copy()) or step(a, b))
+    monkeypatch.setattr(t, "_step", lambda a, *rest: seen.append(a.copy()) or step(a, *rest))
     t.fit(x, y, epochs=2, progress=False)
     assert [len(part) for part in seen] == [4, 4, 2] * 2
     first, second = np.concatenate(seen[:3]), np.concatenate(seen[3:])

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ...vector.commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from ...vector.program_format import SCALARS
+from .process import process_cycles
 
 __all__ = ["VECTOR_LAYOUTS", "VectorCost", "vector_cost"]
 
@@ -14,7 +15,7 @@ _UPDATE, _UPDATE_LANE = 32, 6  # from the command to the last answer, besides me
 _POOL_FORWARD, _POOL_BACKWARD = 115, 55
 _POOL_BAND = 6  # from one row of windows to the next
 _LOSS = 75
-_PROCESS = 40
+_PROCESS = 55
 _LOSS_LATENCY = 31  # `LossDatapath.LATENCY`
 _LOSS_GROUP = 64  # `loss_walk.GROUP`
 
@@ -146,7 +147,7 @@ def _process(config, c, memory):
     words = c["program_words"] + SCALARS * c["use_scalars"]
     work = c["work"]
     # the program comes first, and its words go into the table one by one
-    steps = work.steps + words + 3 * memory.latency // 2
+    steps = process_cycles(work, memory.latency) + words + memory.latency
     read = work.read_beats + _up(4 * words, config.bus_bytes)
     return VectorCost(steps, read, work.write_beats, _PROCESS + memory.latency)
 
