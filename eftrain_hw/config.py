@@ -34,7 +34,8 @@ _ULX3S = {
 PRESETS = {
     # the memory ports of a Zynq-7000 are AXI3
     "pynq-z2": {"axi": "axi3"},
-    "pynq-z2-32x16": {"rows": 32, "axi": "axi3"},
+    # 216 DSP slices for the array, 4 for the vector unit: all 220
+    "pynq-z2-32x16": {"rows": 32, "axi": "axi3", "lut_chains": 10},
     "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},
     **_ULX3S,
     "zcu102": {
@@ -87,6 +88,10 @@ class AcceleratorConfig:
         Scratch of the loss unit: logits of the images that are handled together.
     address_bits : int
         Width of DRAM byte addresses: 32 to 40.
+    lut_chains : int
+        Chains of 4 lanes of a pair of rows, of the array's rows * lanes / 8, that multiply in LUTs
+        instead of 4 DSP slices each: for an array that needs more slices than the device has. With
+        format "bfp8".
     bfp16 : bool
         Whether passes may be in bfp16 too, three times as long; with format "bfp8".
     vector_programs : bool
@@ -110,6 +115,7 @@ class AcceleratorConfig:
     pool_words: int = 1024
     loss_words: int = 1024
     address_bits: int = 32
+    lut_chains: int = 0
     bfp16: bool = False
     vector_programs: bool = False
     clock_hz: int = 125_000_000
@@ -167,6 +173,11 @@ class AcceleratorConfig:
             and self.lanes % self.drain_lanes == 0,
         )
         require("address_bits", "32 to 40", 32 <= self.address_bits <= 40)
+        chains = self.rows * self.lanes // 8 if self.has_exponents else 0
+        require(
+            "lut_chains", f"0 to {chains}, the chains of the array, 0 with format fp32",
+            0 <= self.lut_chains <= chains,
+        )
         require(
             "bfp16", "False with format fp32 or one lane a bank word",
             not self.bfp16 or (self.has_exponents and self.elements_per_beat >= 4),
@@ -183,7 +194,8 @@ class AcceleratorConfig:
     def replace(self, **changes):
         """The same configuration with some fields changed, validated again.
 
-        `drain_lanes` shrinks to what divides the new rows and lanes unless it is given.
+        `drain_lanes` shrinks to what divides the new rows and lanes unless it is given, and
+        `lut_chains` to what the new array has.
         """
         unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
         if unknown:
@@ -191,13 +203,14 @@ class AcceleratorConfig:
             raise ValueError(
                 f"AcceleratorConfig has no field {sorted(unknown)[0]!r}; the fields are {allowed}"
             )
-        if "drain_lanes" not in changes:
-            drain, rows = self.drain_lanes, changes.get("rows", self.rows)
-            lanes = changes.get("lanes", self.lanes)
-            if isinstance(rows, int) and isinstance(lanes, int):
-                while drain > 1 and (rows % drain or lanes % drain):
-                    drain //= 2
-            changes["drain_lanes"] = drain
+        rows, lanes = changes.get("rows", self.rows), changes.get("lanes", self.lanes)
+        if isinstance(rows, int) and isinstance(lanes, int):
+            drain = self.drain_lanes
+            while drain > 1 and (rows % drain or lanes % drain):
+                drain //= 2
+            chains = 0 if changes.get("format", self.format) == "fp32" else rows * lanes // 8
+            shrunk = {"drain_lanes": drain, "lut_chains": max(0, min(self.lut_chains, chains))}
+            changes = shrunk | changes
         return dataclasses.replace(self, **changes)
 
     # -- JSON and identity

@@ -14,7 +14,10 @@ __all__ = ["synthesise", "yosys_command"]
 # `opt_clean -purge`: Amaranth's aliases of array fields would collide with names that abc9 makes.
 # abc9.D: paths that are shorter (in ps) need not be made shorter still; beyond, abc9 trades levels
 # for LUTs. It hardly counts wires, so it is told 3/8 of the clock: about 8 levels. -nosrl: most
-# delays are 3 to 6 cycles, and flip-flops are not what a small FPGA runs out of.
+# delays are 3 to 6 cycles, and flip-flops are not what a small FPGA runs out of. abc9_lut: the
+# area of a LUT, which abc9 makes least; Yosys' own figures reckon with two small ones in one place,
+# here each is counted.
+_OPTIONS = "-family xc7 -flatten -abc9 -noiopad -nosrl"
 _SCRIPT = """
 read_verilog {source}
 hierarchy -top {top}
@@ -23,7 +26,9 @@ proc
 flatten
 opt_clean -purge
 scratchpad -set abc9.D {period}
-synth_xilinx -family xc7 -flatten -abc9 -noiopad -nosrl -top {top}
+synth_xilinx {options} -top {top} -run begin:map_luts
+setattr -mod -set abc9_lut 1 =LUT2 =LUT3 =LUT4 =LUT5 =LUT6
+synth_xilinx {options} -top {top} -run map_luts:
 tee -q -o stat.json stat -json
 setattr -mod -unset keep_hierarchy {parts}
 flatten
@@ -69,6 +74,7 @@ def synthesise(folder, netlist, clock_hz, *, source="design.v", paths=10):
     script = _SCRIPT.format(
         source=source,
         top=netlist.top,
+        options=_OPTIONS,
         parts=" ".join(module for module in modules if netlist.part_of(module) != GLUE),
         period=10**12 * 3 // (8 * clock_hz),
     )

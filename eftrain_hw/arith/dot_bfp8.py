@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from .dsp48e1 import CHAIN, CHAIN_LATENCY, dual_chain
+from .lut_chain import lut_chain
 from .pipeline import delay
 
 __all__ = ["DotPairBfp8"]
@@ -32,7 +33,8 @@ class DotPairBfp8(wiring.Component):
 
     Latency and cost: 6 + log2(lanes / 4) cycles. "xilinx7": lanes DSP48E1 (one for both rows),
     the double buffer and the packing inside them (`dsp48e1.dual_chain`), and adders for the
-    lanes / 4 partial sums of each row. "portable" is the same function and timing in plain
+    lanes / 4 partial sums of each row. `lut_chains` of the lanes / 4 chains are of LUTs instead of
+    4 DSP48E1 each (`lut_chain.lut_chain`). "portable" is the same function and timing in plain
     arithmetic, at 2 * lanes 8 x 8 multipliers.
     Golden: docs/numerics.md, "Dot product and accumulation", the integer D.
 
@@ -42,6 +44,8 @@ class DotPairBfp8(wiring.Component):
         Products of a row: 4, 8, 16 or 32.
     primitives : str
         "portable", or "xilinx7" for explicit DSP48E1 instances.
+    lut_chains : int
+        Chains of 4 lanes without DSP48E1, 0 to lanes / 4: the last ones.
 
     Members
     -------
@@ -58,7 +62,7 @@ class DotPairBfp8(wiring.Component):
     Reference: Xilinx WP486 (two int8 products in one slice), UG479.
     """
 
-    def __init__(self, *, lanes, primitives="portable"):
+    def __init__(self, *, lanes, primitives="portable", lut_chains=0):
         if not isinstance(lanes, int) or isinstance(lanes, bool):
             raise TypeError(f"DotPairBfp8 lanes must be an int, not {lanes!r}")
         if lanes not in _LANES:
@@ -67,8 +71,15 @@ class DotPairBfp8(wiring.Component):
             raise ValueError(
                 f"DotPairBfp8 primitives must be one of {_PRIMITIVES}, not {primitives!r}"
             )
+        if not isinstance(lut_chains, int) or isinstance(lut_chains, bool):
+            raise TypeError(f"DotPairBfp8 lut_chains must be an int, not {lut_chains!r}")
+        if not 0 <= lut_chains <= lanes // CHAIN:
+            raise ValueError(
+                f"DotPairBfp8 lut_chains must be 0 to {lanes // CHAIN}, not {lut_chains!r}"
+            )
         self._lanes = lanes
         self._primitives = primitives
+        self._lut_chains = lut_chains
         vector = data.ArrayLayout(signed(8), lanes)
         result = signed(16 + ceil_log2(lanes))
         super().__init__(
@@ -93,6 +104,10 @@ class DotPairBfp8(wiring.Component):
         return self._primitives
 
     @property
+    def lut_chains(self):
+        return self._lut_chains
+
+    @property
     def latency(self):
         """Cycles from a moving vector to its two sums."""
         return CHAIN_LATENCY + ceil_log2(self._lanes // CHAIN)
@@ -115,8 +130,10 @@ class DotPairBfp8(wiring.Component):
 
     def _xilinx7(self, m):
         """Chain sums of both rows, `CHAIN_LATENCY` cycles after x."""
+        groups = self._groups()
+        slices = len(groups) - self._lut_chains
         chains = [
-            dual_chain(
+            (dual_chain if k < slices else lut_chain)(
                 m,
                 x=[self.x[lane] for lane in group],
                 w0=[self.w0[lane] for lane in group],
@@ -126,7 +143,7 @@ class DotPairBfp8(wiring.Component):
                 swap=self.swap,
                 name=f"chain_{group[0] // CHAIN}",
             )
-            for group in self._groups()
+            for k, group in enumerate(groups)
         ]
         return list(zip(*chains))
 

@@ -4,7 +4,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay, leading_zeros
+from .pipeline import delay
 
 __all__ = ["Fp32Add"]
 
@@ -15,7 +15,7 @@ class Fp32Add(wiring.Component):
     A free-running pipeline: one sum a cycle, no handshake. Subnormal inputs count as zero of their
     sign; an exact sum below 2^-126 becomes zero of its sign; x + -x = +0; every NaN is 0x7fc00000.
 
-    Latency and cost: 8 cycles, one sum a cycle; about 340 LUT on 7-series, no DSP.
+    Latency and cost: 8 cycles, one sum a cycle; about 310 LUT on 7-series, no DSP.
     Golden: docs/numerics.md, "binary32 arithmetic".
 
     Members
@@ -95,10 +95,14 @@ class Fp32Add(wiring.Component):
         total = register(28, "total_5")
         m.d.sync += total.eq((Cat(subtract_4, first) + Cat(subtract_4, second))[1:])
 
-        # 6: leading zeros
-        zeros, none = leading_zeros(total)
-        count, total_6 = register(5, "count_6"), register(28, "total_6")
-        m.d.sync += [count.eq(zeros), total_6.eq(total)]
+        # 6: normalise by 0, 8, 16 or 24
+        zero_bytes = [~total[first : first + 8].any() for first in (20, 12, 4)]
+        coarse_zeros = Cat(
+            zero_bytes[0] & (~zero_bytes[1] | zero_bytes[2]), zero_bytes[0] & zero_bytes[1]
+        )
+        none = Cat(*zero_bytes, ~total[:4].any()).all()
+        coarse_6, count_6 = register(28, "coarse_6"), register(2, "count_6")
+        m.d.sync += [coarse_6.eq(total << Cat(C(0, 3), coarse_zeros)), count_6.eq(coarse_zeros)]
         normal_5 = delay(m, normal, 3, name="normal_late")
         subtract_5 = delay(m, subtract_4, 1, name="subtract_last")
         sign_5 = delay(m, sign, 3, name="sign_late")
@@ -108,14 +112,17 @@ class Fp32Add(wiring.Component):
             sign_6.eq(sign_5 & ~(subtract_5 & (none | ~normal_5))),
         ]
 
-        # 7: normalise by even counts; exponent
+        # 7: normalise by 0, 2, 4 or 6; exponent, less 1
+        top = coarse_6[22:]
+        fine_zeros = Cat(~top[4:].any() & (top[2:4].any() | ~top[:2].any()), ~top[2:].any())
         exponent_6 = delay(m, exponent, 4, name="exponent_late")
-        shifted, last = register(28, "shifted_7"), register(1, "last_7")
+        shifted, last = register(28, "shifted_7"), Signal()
         exponent_7 = register(10, "exponent_7")
+        normalised = Signal(28)
+        m.d.comb += [normalised.eq(coarse_6 << Cat(C(0, 1), fine_zeros)), last.eq(~shifted[27])]
         m.d.sync += [
-            shifted.eq(total_6 << Cat(C(0, 1), count[1:])),
-            last.eq(count[0]),
-            exponent_7.eq(exponent_6 + 1 - count),
+            shifted.eq(normalised),
+            exponent_7.eq(exponent_6 - Cat(~normalised[27], fine_zeros, count_6)),
         ]
         special_7 = delay(m, special, 4, name="special_late")
         nan_7 = delay(m, nan, 4, name="nan_late")
@@ -128,13 +135,14 @@ class Fp32Add(wiring.Component):
             shifted[3] & (shifted[4] | shifted[:3].any()),
         )
         fraction = Mux(last, shifted[3:26], shifted[4:27])
-        rounded = Cat(fraction, exponent_7[:8]) + up
+        one = Cat(up, C(1 << 23, 24))  # the exponent's 1, and what rounds up as its carry
+        rounded = (Cat(C(1, 1), fraction, exponent_7[:8]) + one)[1:]
         result = register(32, "result")
         m.d.comb += self.o.eq(result)
         m.d.sync += result.eq(Cat(rounded[:31], sign_7))
-        with m.If(special_7 | (exponent_7[:8].all() & ~exponent_7[9])):
+        with m.If(special_7 | (exponent_7[1:8].all() & ~exponent_7[0] & ~exponent_7[9])):
             m.d.sync += result[:31].eq(0x7F800000)
-        with m.Elif(zero_7 | exponent_7[9] | (exponent_7[:9] == 0)):
+        with m.Elif(zero_7 | exponent_7[9]):
             m.d.sync += result[:31].eq(0)
         with m.If(nan_7):
             m.d.sync += result.eq(0x7FC00000)

@@ -156,7 +156,9 @@ class MovingWalker(wiring.Component):
         m.d.comb += [
             self.start.eq(first & conditions.all()),
             go.eq(self.start | (there & ~first)),
-            begin.eq(pending & (~there | (go & at_end))),
+            # not at `start`, from where paths are long: the sweep after one of a single position
+            # has `spacing` cycles to wait
+            begin.eq(pending & (~there | (~first & at_end))),
             self.accumulator_acquire.eq(self.start & needs_bank),
         ]
         with m.If(begin):

@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In
 
 from ..arith.align import VectorAlign
+from ..arith.dsp48e1 import CHAIN
 from ..arith.pipeline import delay
 from ..streams.ports import AccumulatorRead
 from .accumulator import BANKS
@@ -81,7 +82,8 @@ class PEArray(wiring.Component):
     While vectors go into a bank, what is drained from it is undefined.
 
     Latency and cost: `latency` cycles from a vector until its sums can be read; one vector a
-    cycle; bfp8: rows * lanes / 2 DSP48E1; 2 * rows block RAMs of accumulator_depth x 32.
+    cycle; bfp8: rows * lanes / 2 DSP48E1, less 4 for each of `config.lut_chains`; 2 * rows block
+    RAMs of accumulator_depth x 32.
     Golden: docs/numerics.md, "Dot product and accumulation".
 
     Parameters
@@ -115,7 +117,10 @@ class PEArray(wiring.Component):
                 name: VectorAlign(lanes=config.lanes, element_bits=16 if config.bfp16 else 8)
                 for name in ("stationary", "moving")
             }
-        self._pairs = [RowPair(config, primitives=primitives) for _ in range(config.rows // ROWS)]
+        self._pairs = [
+            RowPair(config, primitives=primitives, lut_chains=chains)
+            for chains in self._lut_chains()
+        ]
         super().__init__(
             {
                 "stationary": In(stream.Signature(stationary_row(config), always_ready=True)),
@@ -135,6 +140,16 @@ class PEArray(wiring.Component):
     @property
     def checks(self):
         return self._checks
+
+    def _lut_chains(self):
+        """How many chains of each pair are of LUTs: the last ones of the array."""
+        config = self._config
+        chains, left = config.lanes // CHAIN, config.lut_chains
+        counts = []
+        for _ in range(config.rows // ROWS):
+            counts.append(min(chains, left))
+            left -= counts[-1]
+        return counts[::-1]
 
     @property
     def _aligned_cycle(self):

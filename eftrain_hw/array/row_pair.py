@@ -65,7 +65,8 @@ class RowPair(wiring.Component):
     exponent in use meets `moving_exponent` at cycle D = `dot_latency`, so `swap_exponent` comes at
     D - 1; the start value meets `accumulator.first` at T - 1, so `swap_start` comes at T - 2.
 
-    Latency and cost: T = `term_latency` cycles to the accumulators' adder. bfp8: `lanes` DSP48E1.
+    Latency and cost: T = `term_latency` cycles to the accumulators' adder. bfp8: `lanes` DSP48E1,
+    less 4 for each of `lut_chains`.
     Golden: docs/numerics.md, "Dot product and accumulation".
 
     Parameters
@@ -73,6 +74,8 @@ class RowPair(wiring.Component):
     config : AcceleratorConfig
     primitives : str
         "portable" or "xilinx7", see `DotPairBfp8`.
+    lut_chains : int
+        See `DotPairBfp8`.
 
     Members
     -------
@@ -87,12 +90,14 @@ class RowPair(wiring.Component):
     TypeError, ValueError
     """
 
-    def __init__(self, config, *, primitives="portable"):
+    def __init__(self, config, *, primitives="portable", lut_chains=0):
         check_parameters("RowPair", config, primitives)
         self._config = config
         self._primitives = primitives
         if config.has_exponents:
-            self._dots = [DotPairBfp8(lanes=config.lanes, primitives=primitives)]
+            self._dots = [
+                DotPairBfp8(lanes=config.lanes, primitives=primitives, lut_chains=lut_chains)
+            ]
             bits = len(self._dots[0].o0)
             self._scales = [ScaledToFp32(integer_bits=bits) for _ in range(ROWS)]
         else:

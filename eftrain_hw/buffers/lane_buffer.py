@@ -7,10 +7,12 @@ from amaranth.utils import exact_log2
 
 from ..config import AcceleratorConfig
 from ..streams.ports import LaneRead, LaneWrite
+from .narrow_bank import PART, NarrowBank
 
 __all__ = ["READ_LATENCY", "LaneBuffer"]
 
 READ_LATENCY = 3
+_PRIMITIVES = ("portable", "xilinx7")
 
 
 class LaneBuffer(wiring.Component):
@@ -32,13 +34,16 @@ class LaneBuffer(wiring.Component):
     Latency and cost: `read_latency` cycles, a word and an address a cycle. RAM: lanes *
     ceil(8 bus_bytes / 72) * ceil(words / 512) RAMB36, and ceil(8 lanes / 72) * ceil(2 elements /
     lanes / 512) for exponents; LUTs: about 5 for each bit that is read (16 elements in a word) and
-    one for each write enable (lanes * elements_per_beat).
+    one for each write enable (lanes * elements_per_beat). "xilinx7" and elements of a byte: only 1
+    for each bit (`NarrowBank`).
 
     Parameters
     ----------
     config : AcceleratorConfig
     words : int
         Depth of a lane's bank in bus words, both slots together; a power of two, at least 64.
+    primitives : str
+        "portable", or "xilinx7" for explicit block RAMs.
 
     Members
     -------
@@ -54,14 +59,18 @@ class LaneBuffer(wiring.Component):
 
     read_latency = READ_LATENCY
 
-    def __init__(self, *, config, words):
+    def __init__(self, *, config, words, primitives="portable"):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"LaneBuffer config must be an AcceleratorConfig, not {config!r}")
         if not isinstance(words, int) or isinstance(words, bool):
             raise TypeError(f"LaneBuffer words must be int, not {words!r}")
         if words < 64 or words & (words - 1):
             raise ValueError(f"LaneBuffer words must be a power of two, at least 64, not {words!r}")
-        self._config, self._words = config, words
+        if primitives not in _PRIMITIVES:
+            raise ValueError(
+                f"LaneBuffer primitives must be one of {_PRIMITIVES}, not {primitives!r}"
+            )
+        self._config, self._words, self._primitives = config, words, primitives
         super().__init__(
             {
                 "fill_slot": In(1),
@@ -77,6 +86,10 @@ class LaneBuffer(wiring.Component):
     @property
     def words(self):
         return self._words
+
+    @property
+    def primitives(self):
+        return self._primitives
 
     @property
     def elements(self):
@@ -111,32 +124,23 @@ class LaneBuffer(wiring.Component):
             m.d.sync += [wide_word.eq(self.read.wide), wide.eq(wide_word)]
         m.d.comb += writes.eq(Cat(self.write.lanes, self.write.parts).any())
         for lane in range(lanes):
-            bank = memory.Memory(
-                shape=data.ArrayLayout(bits, per_word), depth=self._words, init=[],
-                attrs={"ram_style": "block"},
-            )
-            m.submodules[f"bank{lane}"] = bank
-            write, read = bank.write_port(granularity=1), bank.read_port()
             own = lane % piece
-            m.d.comb += [
-                write.addr.eq(Cat(self.write.word, self.fill_slot)),
-                write.data.as_value().eq(self.write.data),
-                read.addr.eq(Cat(word, slot)),
-            ]
+            enable = Signal(per_word, name=f"enable{lane}")
+            element_at = self._bank(m, lane, enable, Cat(word, slot), place ^ own)
             whole = Cat(self._whole(place, piece, own) for place in range(per_word))
             single = Cat(self.write.positions[place ^ own] for place in range(per_word))
             with m.If(writes):  # says nothing new, but spares a simulator the masks of idle cycles
-                m.d.comb += write.en.eq(
+                m.d.comb += enable.eq(
                     Mux(self.write.lanes[lane], whole, 0)
                     | Mux(self.write.parts[lane // piece], single, 0)
                 )
             element = Signal(bits, name=f"element{lane}", reset_less=True)
-            m.d.sync += element.eq(read.data.as_value().word_select(select ^ own, bits))
+            m.d.sync += element.eq(element_at(select ^ own))
             m.d.comb += self.read.elements[lane].eq(element)
             if config.bfp16:
                 low = Signal(bits, name=f"low{lane}", reset_less=True)
                 other = select ^ (own ^ per_word // 2)
-                m.d.sync += low.eq(read.data.as_value().word_select(other, bits))
+                m.d.sync += low.eq(element_at(other))
                 with m.If(~wide):
                     m.d.sync += low.eq(0)
                 m.d.comb += self.read.low[lane].eq(low)
@@ -144,6 +148,39 @@ class LaneBuffer(wiring.Component):
         if config.has_exponents:
             self._exponents(m, address, slot, serial)
         return m
+
+    def _bank(self, m, lane, enable, word, place):
+        """A lane's bank; returns the element at a position of the word, a cycle later.
+
+        The positions that are asked for lie at `place`, modulo half a word.
+        """
+        config = self._config
+        bits, per_word = 8 * config.element_bytes, config.elements_per_beat
+        write_word = Cat(self.write.word, self.fill_slot)
+        halves = per_word // 2 if config.bfp16 else per_word  # in which one position is asked for
+        if self._primitives == "xilinx7" and bits == 8 and halves % PART == 0:
+            m.submodules[f"bank{lane}"] = bank = NarrowBank(words=self._words, size=per_word)
+            m.d.comb += [
+                bank.write_word.eq(write_word),
+                bank.write_data.eq(self.write.data),
+                bank.write_enable.eq(enable),
+                bank.word.eq(word),
+                bank.place.eq(place),
+            ]
+            return lambda position: bank.parts.as_value().word_select(position // PART, bits)
+        bank = memory.Memory(
+            shape=data.ArrayLayout(bits, per_word), depth=self._words, init=[],
+            attrs={"ram_style": "block"},
+        )
+        m.submodules[f"bank{lane}"] = bank
+        write, read = bank.write_port(granularity=1), bank.read_port()
+        m.d.comb += [
+            write.addr.eq(write_word),
+            write.data.as_value().eq(self.write.data),
+            write.en.eq(enable),
+            read.addr.eq(word),
+        ]
+        return lambda position: read.data.as_value().word_select(position, bits)
 
     def _whole(self, place, piece, own):
         """Whether a word to one lane writes this position."""

@@ -25,6 +25,8 @@ class MovingBuffer(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    primitives : str
+        "portable" or "xilinx7", see `LaneBuffer`.
 
     Members
     -------
@@ -37,15 +39,17 @@ class MovingBuffer(wiring.Component):
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
     """
 
     read_latency = READ_LATENCY
 
-    def __init__(self, *, config):
+    def __init__(self, *, config, primitives="portable"):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"MovingBuffer config must be an AcceleratorConfig, not {config!r}")
-        self._buffer = LaneBuffer(config=config, words=config.moving_words)
+        self._buffer = LaneBuffer(
+            config=config, words=config.moving_words, primitives=primitives
+        )
         super().__init__(
             {
                 "write": In(LaneWrite(config, config.moving_words)),

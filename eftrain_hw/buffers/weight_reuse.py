@@ -25,6 +25,8 @@ class WeightReuseBuffer(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    primitives : str
+        "portable" or "xilinx7", see `LaneBuffer`.
 
     Members
     -------
@@ -39,19 +41,21 @@ class WeightReuseBuffer(wiring.Component):
 
     Raises
     ------
-    TypeError
+    TypeError, ValueError
 
     Reference: Tang et al., EF-Train (2022): weights cross the memory bus once a pass and batch.
     """
 
     read_latency = READ_LATENCY
 
-    def __init__(self, *, config):
+    def __init__(self, *, config, primitives="portable"):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(
                 f"WeightReuseBuffer config must be an AcceleratorConfig, not {config!r}"
             )
-        self._buffer = LaneBuffer(config=config, words=config.stationary_words)
+        self._buffer = LaneBuffer(
+            config=config, words=config.stationary_words, primitives=primitives
+        )
         super().__init__(
             {
                 "write": In(LaneWrite(config, config.stationary_words)),

@@ -60,7 +60,8 @@ class Accelerator(wiring.Component):
     ----------
     config : AcceleratorConfig
     primitives : str
-        "portable" or "xilinx7": how dot products are described, see `array`.
+        "portable" or "xilinx7": how dot products and lane banks are described, see `array`,
+        `buffers`.
     gated_clocks : bool
         Gives each group of parts (`CLOCK_GROUPS`) a clock of its own, which may stand still while
         the group rests: on an FPGA a clock buffer with enable, which saves power; in a simulation
@@ -120,8 +121,9 @@ class Accelerator(wiring.Component):
         core.submodules.sequencer = sequencer = Sequencer(config)
         core.submodules.dispatch = dispatch = Dispatch()
         loader = self._add(core, parts, "loader", Loader(config=config))
-        moving = self._add(core, parts, "moving", MovingBuffer(config=config))
-        stationary = self._add(core, parts, "stationary", WeightReuseBuffer(config=config))
+        buffers = {"config": config, "primitives": self._primitives}
+        moving = self._add(core, parts, "moving", MovingBuffer(**buffers))
+        stationary = self._add(core, parts, "stationary", WeightReuseBuffer(**buffers))
         compute = ComputeEngine(
             config, read_latency=MovingBuffer.read_latency, primitives=self._primitives
         )

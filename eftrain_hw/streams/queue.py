@@ -104,8 +104,7 @@ class Queue(wiring.Component):
             m.d.sync += read_pointer.eq(following(read_pointer))
         with m.If(~valid | self.o.ready):
             m.d.sync += valid.eq(fetch)
-        with m.If(push & ~pop):
-            m.d.sync += self.level.eq(self.level + 1)
-        with m.Elif(pop & ~push):
-            m.d.sync += self.level.eq(self.level - 1)
+        # `pop` comes from far away: it only enables
+        with m.If(push ^ pop):
+            m.d.sync += self.level.eq(Mux(push, self.level + 1, self.level - 1))
         return m

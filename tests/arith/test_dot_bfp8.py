@@ -87,24 +87,28 @@ def reference(inputs):
     return {"o0": sums[0], "o1": sums[1]}
 
 
-@pytest.fixture(params=["portable", "xilinx7"])
-def primitives(request, monkeypatch):
+@pytest.fixture(params=["portable", "xilinx7", "LUTs", "xilinx7 and LUTs"])
+def options(request, monkeypatch):
+    """Constructor arguments by lanes."""
     monkeypatch.setattr(dsp48e1, "Instance", SliceModel)
-    return request.param
+    if request.param in ("portable", "xilinx7"):
+        return lambda lanes: {"primitives": request.param}
+    few = request.param != "LUTs"  # one chain less, if there is another
+    return lambda lanes: {"primitives": "xilinx7", "lut_chains": max(1, lanes // 4 - few)}
 
 
 @pytest.mark.parametrize("lanes", [4, 8, 16, 32])
-def test_random_loads_swaps_and_vectors(pipeline, primitives, lanes):
+def test_random_loads_swaps_and_vectors(pipeline, options, lanes):
     inputs = stimulus(np.random.default_rng(lanes), lanes, 2400 // lanes + 150)
     got = pipeline(
-        DotPairBfp8(lanes=lanes, primitives=primitives),
+        DotPairBfp8(lanes=lanes, **options(lanes)),
         {name: values.tolist() for name, values in inputs.items()},
         ["o0", "o1"],
     )
     assert got == reference(inputs)
 
 
-def test_every_combination_of_corners(pipeline, primitives):
+def test_every_combination_of_corners(pipeline, options):
     """Four equal products reach the limits of the packed fields."""
     corners = np.array([-127, -64, -1, 0, 1, 63, 127])
     w0, w1, x = (grid.ravel() for grid in np.meshgrid(corners, corners, corners))
@@ -113,7 +117,7 @@ def test_every_combination_of_corners(pipeline, primitives):
     inputs["x"] = np.repeat(np.roll(x, 1)[:, None], 4, axis=1)
     inputs |= {name: np.ones(len(x), bool) for name in ("load0", "load1", "swap")}
     got = pipeline(
-        DotPairBfp8(lanes=4, primitives=primitives),
+        DotPairBfp8(lanes=4, **options(4)),
         {name: values.tolist() for name, values in inputs.items()},
         ["o0", "o1"],
     )
@@ -131,6 +135,9 @@ def test_every_combination_of_corners(pipeline, primitives):
             ValueError,
             "primitives must be one of ('portable', 'xilinx7'), not 'ice40'",
         ),
+        ({"lanes": 16, "lut_chains": 5}, ValueError, "lut_chains must be 0 to 4, not 5"),
+        ({"lanes": 16, "lut_chains": -1}, ValueError, "lut_chains must be 0 to 4, not -1"),
+        ({"lanes": 16, "lut_chains": True}, TypeError, "lut_chains must be an int, not True"),
     ],
 )
 def test_rejects(rejects, parameters, error, message):
