@@ -7,7 +7,7 @@ from . import nn, optim, passes
 from .lower import lower
 from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec, UpdateOp
-from .rank_prior import bonds_of
+from .rank_prior import add_bonds
 from .support import check_supported
 
 __all__ = ["allocate", "compile_network", "place", "prepare"]
@@ -56,23 +56,9 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
         prior=prior,
     )
     if prior is not None:
-        _add_bonds(program)
+        add_bonds(program)
     program.memory_bytes = allocate(tensors.values())
     return program
-
-
-def _add_bonds(program):
-    """Variances and masks of the ranks."""
-    config = program.config
-    program.bonds = bonds_of(program.ops, config.lanes)
-    if not program.bonds:
-        raise ValueError("prepare: prior must be None for a network without tensor-train layers")
-    for bond in program.bonds:
-        for name, kind, storage in (
-            (bond.variance, "variance", "fp32"), (bond.mask, "mask", "bytes"),
-        ):  # fmt: skip
-            shape = (bond.blocks, config.lanes)
-            program.tensors[name] = TensorSpec(name, kind, storage, shape, config.format)
 
 
 def compile_network(network, config, *, batch_size, loss, optimizer):
