@@ -9,7 +9,7 @@ from .lower import lower
 from .passes.programs import Constants, scratch_spec
 from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
-from .rank_prior import bonds_of
+from .rank_prior import add_bonds
 from .scalars import scalars_spec
 from .support import check_supported
 
@@ -59,7 +59,7 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
         prior=prior,
     )
     if prior is not None:
-        _add_bonds(program)
+        add_bonds(program)
     for spec in (scratch_spec(program), scalars_spec(program)):
         if spec is not None:
             tensors[spec.name] = spec
@@ -68,20 +68,6 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
         align = max(align, 4 * config.lanes)  # a stream reaches all fp32 tensors
     program.memory_bytes = allocate(tensors.values(), align)
     return program
-
-
-def _add_bonds(program):
-    """Variances and masks of the ranks."""
-    config = program.config
-    program.bonds = bonds_of(program.ops, config.lanes)
-    if not program.bonds:
-        raise ValueError("prepare: prior must be None for a network without tensor-train layers")
-    for bond in program.bonds:
-        for name, kind, storage in (
-            (bond.variance, "variance", "fp32"), (bond.mask, "mask", "bytes"),
-        ):  # fmt: skip
-            shape = (bond.blocks, config.lanes)
-            program.tensors[name] = TensorSpec(name, kind, storage, shape, config.format)
 
 
 def compile_network(network, config, *, batch_size, loss, optimizer):

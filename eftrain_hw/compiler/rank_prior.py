@@ -7,8 +7,9 @@ import numpy as np
 
 from .chain import TTStepOp
 from .rebuild import with_ranks
+from .tensors import TensorSpec
 
-__all__ = ["Bond", "RankPrior", "bonds_of", "compacted", "ranks_kept"]
+__all__ = ["Bond", "RankPrior", "add_bonds", "compacted", "ranks_kept"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,19 @@ class Bond:
         return f"{self.layer}.bond{self.index}.mask"
 
 
-def bonds_of(ops, lanes):
+def add_bonds(program):
+    """Give a program its Bonds, and the tensors of their variances and masks."""
+    lanes, format = program.config.lanes, program.config.format
+    program.bonds = _bonds_of(program.ops, lanes)
+    if not program.bonds:
+        raise ValueError("prepare: prior must be None for a network without tensor-train layers")
+    for bond in program.bonds:
+        shape = (bond.blocks, lanes)
+        for name, *kinds in ((bond.variance, "variance", "fp32"), (bond.mask, "mask", "bytes")):
+            program.tensors[name] = TensorSpec(name, *kinds, shape, format)
+
+
+def _bonds_of(ops, lanes):
     """The Bonds of a program's operations, in the order of the network and of the cores."""
     cores = {f"{op.key}.{op.core}": op for op in ops if isinstance(op, TTStepOp)}
     found = []

@@ -52,7 +52,7 @@ def concatenation(relu, pool=False):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (concatenation(True), "both.Concat: the concatenation of tensors with and without a ReLU needs vector"),
+        (concatenation(True), "both.Concat: the concatenation of tensors with and without a ReLU"),
         (concatenation(False, pool=True), "pool.MaxPool2d: .* for max pooling of a part of a"),
     ],
 )
