@@ -34,6 +34,12 @@ _SEED = 1
 
 # abc9.D (ps): what is shorter need not be made shorter still, which saves LUTs. abc9 hardly counts
 # wires, so it is told 3/8 of the clock. `opt_clean -purge`: see xc7_synthesis.
+#
+# Memories: an ECP5's block RAM does not say what it reads while it is written, so Yosys puts
+# registers, a comparison and a multiplexer round each; not where the design says that nobody looks
+# (`no_rw_check`).
+#
+# Flip-flops: two clock enables and two resets reach a tile, so those of a few bits become logic.
 _SCRIPT = """\
 read_rtlil top.il
 hierarchy -top top
@@ -41,9 +47,20 @@ proc
 flatten
 opt_clean -purge
 scratchpad -set abc9.D {period}
-synth_ecp5 -top top
+synth_ecp5 -top top -run begin:map_ram
+setparam -set RD_COLLISION_X_MASK 1'1 t:$mem_v2 a:no_rw_check=1 %i r:RD_CLK_ENABLE=1'1 %i
+synth_ecp5 -top top -run map_ram:map_ffs
+opt_clean
+dfflegalize -mince {fewest} -minsrst {fewest} {cells}
+synth_ecp5 -top top -run map_ffs:
 write_json top.json
 """
+_FEWEST = 6  # flip-flops that have a clock enable or a reset in common
+# as in synth_ecp5, which finds nothing left to do
+_CELLS = (
+    "-cell $_DFF_?_ 01 -cell $_DFF_?P?_ r -cell $_SDFF_?P?_ r"
+    " -cell $_DFFE_??_ 01 -cell $_DFFE_?P??_ r -cell $_SDFFE_?P??_ r"
+)
 
 
 class _Ecp5(Toolchain):
@@ -82,7 +99,9 @@ class _Ecp5(Toolchain):
         plan = platform.prepare(top, "top")
         for name in ("top.il", "top.lpf"):
             write(directory / name, plan.files[name])
-        write(directory / "top.ys", _SCRIPT.format(period=10**12 * 3 // (8 * config.clock_hz)))
+        period = 10**12 * 3 // (8 * config.clock_hz)
+        script = _SCRIPT.format(period=period, fewest=_FEWEST, cells=_CELLS)
+        write(directory / "top.ys", script)
         step("synthesis", "yosys synth_ecp5, which takes some minutes", "yosys", "-q", "top.ys")
         step(
             "place_and_route",

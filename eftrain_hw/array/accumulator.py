@@ -100,7 +100,10 @@ class Accumulator(wiring.Component):
 
         # read
         for bank in range(BANKS):
-            storage = memory.Memory(shape=32, depth=self._depth, init=[])
+            # `update_latency` keeps reads of a position away from its write
+            storage = memory.Memory(
+                shape=32, depth=self._depth, init=[], attrs={"no_rw_check": 1}
+            )
             m.submodules[f"bank_{bank}"] = storage
             read = storage.read_port()
             write = storage.write_port()

@@ -53,7 +53,7 @@ class BiasBank(wiring.Component):
         width = len(self.write.data)
         m.submodules.bank = bank = memory.Memory(
             shape=width, depth=2 * self._config.bias_depth * 32 // width, init=[],
-            attrs={"ram_style": "block"},
+            attrs={"ram_style": "block", "no_rw_check": 1},  # no slot is read while it is filled
         )
         write, read = bank.write_port(), bank.read_port()
         low = exact_log2(width // 32)

@@ -14,6 +14,9 @@ __all__ = ["READ_LATENCY", "LaneBuffer"]
 READ_LATENCY = 3
 _PRIMITIVES = ("portable", "xilinx7")
 
+# what is read while it is written is of no use to anybody: slots are filled before they are read
+_ATTRIBUTES = {"ram_style": "block", "no_rw_check": 1}
+
 
 class LaneBuffer(wiring.Component):
     """Two slots of `words / 2` bus words a lane, and the exponents of the vectors that lie there.
@@ -170,7 +173,7 @@ class LaneBuffer(wiring.Component):
             return lambda position: bank.parts.as_value().word_select(position // PART, bits)
         bank = memory.Memory(
             shape=data.ArrayLayout(bits, per_word), depth=self._words, init=[],
-            attrs={"ram_style": "block"},
+            attrs=_ATTRIBUTES,
         )
         m.submodules[f"bank{lane}"] = bank
         write, read = bank.write_port(granularity=1), bank.read_port()
@@ -193,7 +196,7 @@ class LaneBuffer(wiring.Component):
         lanes = self._config.lanes
         m.submodules.exponents = store = memory.Memory(
             shape=data.ArrayLayout(8, lanes), depth=2 * self.elements // lanes, init=[],
-            attrs={"ram_style": "block"},
+            attrs=_ATTRIBUTES,
         )
         write, read = store.write_port(granularity=1), store.read_port()
         lane, each = Signal(range(lanes)), Signal()

@@ -69,9 +69,10 @@ class Queue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         style = _STYLES[self._storage]
+        # no payload is fetched in the cycle that writes it: `fetch` waits for `level`
+        attributes = {"no_rw_check": 1} | ({} if style is None else {"ram_style": style})
         m.submodules.memory = store = memory.Memory(
-            shape=self._shape, depth=self._depth, init=[],
-            attrs={} if style is None else {"ram_style": style},
+            shape=self._shape, depth=self._depth, init=[], attrs=attributes
         )
         write, read = store.write_port(), store.read_port()
         pointer_bits = ceil_log2(self._depth)

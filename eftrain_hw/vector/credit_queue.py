@@ -66,7 +66,10 @@ class CreditQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.store = store = Memory(shape=self._shape, depth=self._depth, init=[])
+        # no item is loaded in the cycle that writes it: `load` waits for `filled`
+        m.submodules.store = store = Memory(
+            shape=self._shape, depth=self._depth, init=[], attrs={"no_rw_check": 1}
+        )
         write, read = store.write_port(), store.read_port(domain="comb")
 
         # credit

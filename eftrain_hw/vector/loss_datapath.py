@@ -165,7 +165,10 @@ class LossDatapath(wiring.Component):
         """Values that each source has in cycle 1, and the write ports by name."""
         sources, writers = {}, {}
         for name in ("A", "K", "R", "Y"):
-            m.submodules[name] = memory = Memory(shape=32, depth=self._words, init=[])
+            # what a pass reads was written before, or is not used
+            m.submodules[name] = memory = Memory(
+                shape=32, depth=self._words, init=[], attrs={"no_rw_check": 1}
+            )
             read, writers[name] = memory.read_port(), memory.write_port()
             m.d.comb += [read.addr.eq(self.address), writers[name].addr.eq(address)]
             sources[name] = read.data

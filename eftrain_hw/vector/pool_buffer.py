@@ -129,13 +129,19 @@ class PoolBuffer(wiring.Component):
         m.d.comb += word.elements.eq(self.elements.payload)
         if config.has_exponents:
             m.d.comb += word.exponent.eq(Mux(first, self.exponents.payload, exponent))
-        m.submodules.words = words = Memory(shape=self._word, depth=2 << half, init=[])
+        # no half is read while it is filled
+        attributes = {"no_rw_check": 1}
+        m.submodules.words = words = Memory(
+            shape=self._word, depth=2 << half, init=[], attrs=attributes
+        )
         self._connect(
             m, words, take, Cat(address, filling), word, Cat(self.address, reading), self.word
         )
 
         # a row of the pooled map is at most a quarter of the words
-        m.submodules.places = places = Memory(shape=self._indices, depth=1 << half, init=[])
+        m.submodules.places = places = Memory(
+            shape=self._indices, depth=1 << half, init=[], attrs=attributes
+        )
         self._connect(
             m,
             places,
@@ -147,7 +153,9 @@ class PoolBuffer(wiring.Component):
         )
         if config.has_exponents:
             vectors = len(self.scan_address)
-            m.submodules.scan = scan = Memory(shape=8, depth=2 << vectors, init=[])
+            m.submodules.scan = scan = Memory(
+                shape=8, depth=2 << vectors, init=[], attrs=attributes
+            )
             self._connect(
                 m,
                 scan,
