@@ -1,34 +1,95 @@
 """Cycles and traffic of random layers, vector operations and training steps on the RTL, as data.
 
 The analytical model is tested against them (tests/compiler/test_timing_corpus.py) without any
-simulation. Everything is drawn from a seed. An entry holds a digest of the program that was
-measured: what the compiler makes differently now is measured again, the rest is kept, unless
-`--all` says otherwise (after a change of the RTL).
+simulation. Layers and networks are listed, or drawn from a seed. An entry holds the words of the
+programs that were measured, so that it stands whatever tiles the compiler chooses later. What is
+there is kept, unless `--all` says otherwise (after a change of the RTL).
 """
 
 import argparse
-import hashlib
+import base64
 import json
 import random
 import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, open_device, optim
 from eftrain_hw.runtime.benchmark.layer import Layer, layer_program
 from eftrain_hw.runtime.benchmark.measure import BYTES_PER_CYCLE
+from eftrain_hw.sequencer.opcodes import BY_OPCODE
+from eftrain_hw.sequencer.program_format import (
+    FENCE,
+    HEADER_WORDS,
+    LINE_WORDS,
+    LOOPS,
+    Command,
+    Descriptor,
+    Patch,
+)
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests" / "compiler" / "rtl_cycles.json"
-SEED, LAYERS, STEPS = 2026, 44, 6  # of each configuration
+SEED = 2027
 CONFIGS = {
     "16x16": {},
-    "16x16, drain 8": {"drain_lanes": 8},
     "8x8": {"rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256},
-    "8x8, drain 8": {
-        "rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256, "drain_lanes": 8,
+    "16x16, AXI3": {"axi": "axi3"},
+    "16x16, drain 4": {"drain_lanes": 4},
+    "8x8, drain 4": {
+        "rows": 8, "lanes": 8, "moving_words": 256, "stationary_words": 256, "drain_lanes": 4,
     },
+    "8x8, fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
 }  # fmt: skip
+MOST = {"16x16": 4_000_000}  # multiply-accumulates of a random layer,
+OTHERS = 1_200_000  # of other configurations
+DRAWN = {"16x16": (24, 4), "8x8": (24, 4)}  # layers and networks that are drawn,
+FEW = (10, 2)  # of other configurations
+
+
+def _conv(channels, outputs, side, kernel, batch, **others):
+    height, width = side if isinstance(side, tuple) else (side, side)
+    fields = {"in_channels": channels, "out_channels": outputs, "height": height, "width": width}
+    return {"batch": batch, "kernel": kernel, "padding": kernel // 2, **fields, **others}
+
+
+def _linear(features, outputs, batch):
+    return {"kind": "linear", "in_channels": features, "out_channels": outputs, "batch": batch}
+
+
+LAYERS = [
+    _conv(16, 16, 14, 3, 1),
+    _conv(16, 32, 28, 3, 2, stride=2),
+    _conv(3, 16, 32, 3, 2, first=True),
+    _conv(1, 8, 28, 5, 4, first=True),
+    _conv(3, 16, 32, 7, 2, first=True, stride=2),
+    _conv(17, 31, (13, 9), 3, 3),
+    _conv(32, 32, 7, 3, 16),
+    _conv(6, 16, 14, 5, 8, padding=0),
+    _conv(16, 24, 15, 7, 1, stride=2),
+    _conv(64, 32, 8, 1, 4),
+    _conv(32, 64, 14, 1, 2, stride=2),
+    _conv(32, 16, 1, 1, 16),
+    _linear(512, 10, 16),
+    _linear(784, 64, 1),
+    _linear(100, 100, 2),
+    _linear(64, 64, 32),
+]
+"""Layers that are measured on every configuration: what networks are made of."""
+
+NETWORKS = [
+    (4, {"shape": (1, 27, 27), "layers": [["conv", 8, 5, 2], ["relu"], ["pool", 3],
+         ["conv", 16, 3, 1], ["relu"], ["pool", 3], ["flatten"], ["linear", 10]]}),
+    (2, {"shape": (3, 23, 17), "layers": [["conv", 16, 3, 1], ["relu"], ["pool", 2],
+         ["conv", 24, 3, 1], ["relu"], ["pool", 4], ["flatten"], ["linear", 33], ["relu"],
+         ["linear", 10]]}),
+    (1, {"shape": (3, 32, 32), "layers": [["conv", 16, 3, 1], ["relu"], ["pool", 2],
+         ["conv", 40, 3, 1], ["relu"], ["pool", 5], ["flatten"], ["linear", 10]]}),
+]  # fmt: skip
+"""The same of networks: (batch, network). Windows of 2 to 5, odd maps."""
 
 
 def random_layer(rng, most):
@@ -112,11 +173,14 @@ def corpus():
     work = []
     for name in CONFIGS:
         rng = random.Random(f"{SEED} {name}")
-        most = 10_000_000 if name.startswith("16") else 2_500_000
-        work += [(name, {"layer": random_layer(rng, most)}) for _ in range(LAYERS)]
+        layers, networks = DRAWN.get(name, FEW)
+        most = MOST.get(name, OTHERS)
+        drawn = [random_layer(rng, most) for _ in range(layers)]
+        work += [(name, {"layer": layer}) for layer in LAYERS + drawn]
+        work += [(name, {"network": network, "batch": batch}) for batch, network in NETWORKS]
         work += [
-            (name, {"network": random_network(rng), "batch": rng.choice((2, 4, 8, 16))})
-            for _ in range(STEPS)
+            (name, {"network": random_network(rng), "batch": rng.choice((2, 4, 8))})
+            for _ in range(networks)
         ]
     return work
 
@@ -139,46 +203,79 @@ def entry_program(config, entry):
         optimizer=optim.SGD(lr=0.01, momentum=0.9),
     )
     whole = program.descriptors["train"]
-    alone = {"train": whole}
-    alone |= {program.tags[each.tag]: [replace(each, last=True)] for each in whole}
+    alone = {program.tags[each.tag]: [replace(each, last=True)] for each in whole}
+    return with_descriptors(program, {"train": whole} | alone)
+
+
+def with_descriptors(program, descriptors):
+    """A program with these descriptors by name, behind all that is in its memory."""
+    program = replace(program, descriptors=descriptors)
     addresses, end = {}, program.memory_bytes
-    program = replace(program, descriptors=alone)
-    for name in alone:
+    for name in descriptors:
         addresses[name] = end
         end += -(-program.words(name).nbytes // 64) * 64
     return replace(program, addresses=addresses, memory_bytes=end)
 
 
-def digest(program, name):
-    """A short name of a program's words."""
-    return hashlib.sha256(program.words(name).tobytes()).hexdigest()[:12]
+def packed(words):
+    """Words of a program as text."""
+    return base64.b85encode(zlib.compress(np.asarray(words, "<u4").tobytes(), 9)).decode()
 
 
-def measure(device, entry):
-    """Cycles, bytes and busy cycles of every program of an entry, by name."""
-    program = entry_program(device.config, entry)
+def descriptors_of(text):
+    """The `Descriptor`s that `packed` words encode."""
+    words = np.frombuffer(zlib.decompress(base64.b85decode(text)), "<u4").tolist()
+    found = []
+    while words:
+        length, tag, last, count = words[1:5]
+        at, commands = HEADER_WORDS, []
+        for _ in range(count):
+            head, when = words[at : at + 2]
+            layout, size, patches = BY_OPCODE[head & 0xFF], head >> 8 & 0xFF, head >> 16 & 0xFF
+            template, at = words[at + 2 : at + 2 + size], at + 2 + size
+            command = Command(
+                layout, layout.unpack(template), when & 0xFF, when >> 8, bool(head >> 24 & FENCE)
+            )
+            for _ in range(patches):
+                what, value = words[at : at + 2]
+                patch = Patch(what & 0xFF, what >> 8 & 0xFF, what >> 16, value)
+                command.patches.append(patch)
+                at += 2
+            commands.append(command)
+        found.append(Descriptor(tag, words[5 : 5 + LOOPS], commands, bool(last)))
+        words = words[-(-length // LINE_WORDS) * LINE_WORDS :]
+    return found
+
+
+def measured_descriptors(entry):
+    """By name, the descriptors of every program of an entry.
+
+    A step is not stored: it consists of the others.
+    """
+    found = {
+        name: descriptors_of(run["words"]) for name, run in entry["runs"].items() if "words" in run
+    }
+    if "network" in entry:
+        parts = [part for (part,) in found.values()]
+        found["train"] = [replace(part, last=part is parts[-1]) for part in parts]
+    return found
+
+
+def measure(device, program):
+    """Cycles, bytes, busy cycles and words of every program, by name."""
     device.load_program(program)
     runs = {}
     for name in program.descriptors:
         result = device.run(name, learning_rate=0.01, momentum=0.9)
         beats = result.counters["read_beats"] + result.counters["write_beats"]
         runs[name] = {
-            "digest": digest(program, name),
             "cycles": result.cycles,
             "dram_bytes": beats * device.config.port_bytes,
             "mac_busy": result.counters["mac_busy"],
         }
+        if name != "train":
+            runs[name]["words"] = packed(program.words(name))
     return runs
-
-
-def stale(config, entry, old):
-    """Whether an entry was not measured, or the compiler makes another program of it now."""
-    if old is None:
-        return True
-    program = entry_program(config, entry)
-    return {name: digest(program, name) for name in program.descriptors} != {
-        name: run["digest"] for name, run in old["runs"].items()
-    }
 
 
 def main():
@@ -200,10 +297,11 @@ def main():
             result += [old] if old else []
             continue
         try:
-            if arguments.all or stale(config, entry, old):
+            if arguments.all or old is None:
                 if name not in devices:
                     devices[name] = open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE)
-                old = {**entry, "runs": measure(devices[name], entry)}
+                program = entry_program(config, entry)
+                old = {**entry, "runs": measure(devices[name], program)}
         except ValueError as error:
             print(f"{name} {entry}: {error}", file=sys.stderr)
             continue

@@ -44,8 +44,10 @@ def plan_command(arguments):
     used = resources(config)
     report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
     print("\n".join([*plan.table(), *used.table(device)]))
+    found = None
     if arguments.explore:
-        report["pareto"] = _explore(network, config, arguments, device)
+        found = _explore(network, config, arguments, device)
+        report["pareto"] = [point.to_dict() for point in found.front]
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     if arguments.plot:
@@ -53,16 +55,23 @@ def plan_command(arguments):
 
         title = f"{Path(arguments.network).name}, batch {arguments.batch},"
         write_roofline(
-            plan, arguments.plot, f"{title} {config.rows}x{config.lanes} {config.format}"
+            plan,
+            arguments.plot,
+            f"{title} {config.rows}x{config.lanes} {config.format}",
+            found,
         )
 
 
 def _explore(network, config, arguments, device):
-    """Print the configurations for the board that none beats; return them as data."""
-    from ..compiler.explore import Point, explore, pareto
+    """Print the configurations for the board that none beats; return the `Exploration`."""
+    from ..compiler.explore import Point, explore
 
-    front = pareto(explore(network, config, arguments.batch, device))
-    if not front:
+    found = explore(network, config, arguments.batch, device)
+    if not found.points:
         raise ValueError(f"--explore: no configuration of this network fits {device}")
-    print("\n".join(["", Point.HEAD, *(point.row() for point in front)]))
-    return [point.to_dict() for point in front]
+    print(
+        f"\n{found.tried} configurations, {found.fitting} of them fit {device}; of"
+        f" {len(found.points)} that the model looked at none beats these:"
+    )
+    print("\n".join([Point.HEAD, *(point.row() for point in found.front)]))
+    return found

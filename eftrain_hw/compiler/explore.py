@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from itertools import product
 
 from . import optim
-from .compile import compile_network
+from .compile import compile_network, prepare
 from .nn import CrossEntropyLoss
-from .plan import plan_step
+from .program import ConvOp
 from .resources import resources
+from .tile_output import backward_tilings, forward_tilings
+from .tile_strips import weight_gradient_tilings
+from .timing import program_time
 
-__all__ = ["CHOICES", "Point", "explore", "pareto"]
+__all__ = ["CHOICES", "Exploration", "Point", "explore", "pareto"]
 
 CHOICES = {
     "format": ("bfp8", "fp32"),
@@ -21,7 +24,7 @@ CHOICES = {
 }
 """Values that are tried for fields of the configuration; `stationary_words` is `moving_words`."""
 
-_MARGIN = 1.1  # by which the tile search's estimate may be wrong
+_WORTH = 0.99  # of the cycles of what takes no more of the device: more than that is no gain
 
 
 @dataclass
@@ -36,11 +39,16 @@ class Point:
     def step_seconds(self):
         return self.step_cycles / self.config.clock_hz
 
+    @property
+    def name(self):
+        """Such as "16x16 bfp8"."""
+        return f"{self.config.rows}x{self.config.lanes} {self.config.format}"
+
     def row(self):
         """A line for a terminal."""
         c, r = self.config, self.resources
         return (
-            f"{c.format:6} {c.rows:>4}x{c.lanes:<4} {c.drain_lanes:>5} {c.moving_words:>6}"
+            f"{c.format:6} {f'{c.rows}x{c.lanes}':>7} {c.drain_lanes:>5} {c.moving_words:>6}"
             f" {c.accumulator_depth:>5} {r.lut:8,} {r.dsp:5} {r.bram:7g} {self.step_cycles:15,}"
             f" {self.step_seconds:9.4g}"
         )
@@ -57,36 +65,85 @@ class Point:
         }
 
     HEAD = (
-        f"{'format':6} {'array':>9} {'drain':>5} {'buffer':>6} {'sums':>5} {'LUT':>8} {'DSP':>5}"
+        f"{'format':6} {'array':>7} {'drain':>5} {'buffer':>6} {'sums':>5} {'LUT':>8} {'DSP':>5}"
         f" {'BRAM36':>7} {'step, cycles':>15} {'seconds':>9}"
     )
 
 
-def _fitting(network, base, batch_size, device, choices):
-    """Yield `Point`s of all configurations that fit, with the tile search's own estimate."""
+@dataclass
+class Exploration:
+    """What a search found.
+
+    Members
+    -------
+    points : list of Point
+        Those that the model looked at.
+    tried, fitting : int
+        Configurations that exist, and those of them that fit the device and hold a tile of every
+        layer.
+    """
+
+    points: list
+    tried: int
+    fitting: int
+
+    @property
+    def front(self):
+        """The points that are faster by 1 % than all that take no more of the device."""
+        return pareto(self.points, _WORTH)
+
+
+def _configurations(base, choices):
+    """Yield the configurations of `choices` around `base` that are valid."""
     for values in product(*choices.values()):
         changes = dict(zip(choices, values))
         if "moving_words" in changes:
             changes["stationary_words"] = changes["moving_words"]
         try:
-            config = base.replace(**changes)
-            used = resources(config)
-            if used.missing(device):
-                continue
-            program = compile_network(
-                network, config, batch_size=batch_size, loss=CrossEntropyLoss(),
-                optimizer=optim.SGD(lr=0.01),
-            )  # fmt: skip
-        except ValueError:  # drain lanes that don't divide the rows, a tile that doesn't fit
+            yield base.replace(**changes)
+        except ValueError:  # drain lanes that don't divide the rows
             continue
-        yield Point(config, used, sum(tiling.cycles for _, tiling in program.schedule if tiling))
+
+
+def _estimated(network, config, batch_size):
+    """The tile search's own estimate of a step's cycles on the array.
+
+    Raises
+    ------
+    ValueError
+        The configuration cannot carry the network out.
+    """
+    program = prepare(
+        network, config, batch_size=batch_size, loss=CrossEntropyLoss(), optimizer=optim.SGD(lr=1)
+    )
+    cycles = 0
+    for op in program.ops:
+        if isinstance(op, ConvOp):
+            searches = [forward_tilings]
+            searches += [weight_gradient_tilings] if op.train_weight else []
+            searches += [backward_tilings] if op.input_gradient else []
+            cycles += sum(search(config, op, batch_size)[0].cycles for search in searches)
+    return cycles
+
+
+def _modelled(network, config, batch_size):
+    """Cycles of a step by the model."""
+    program = compile_network(
+        network,
+        config,
+        batch_size=batch_size,
+        loss=CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.01, momentum=0.9),
+    )
+    return round(program_time(config, program.descriptors["train"]))
 
 
 def explore(network, base, batch_size, device="xc7z020", choices=None):
     """The configurations of `choices` around `base` that fit into a device and may be best.
 
-    The tile search's estimates choose those that the model then looks at: all that none beats by
-    more than a tenth.
+    The tile search's estimates choose those that the model then looks at: all that are faster than
+    what takes no more LUTs and block RAMs. Of those that take the same only the best one, with the
+    largest buffers, is looked at.
 
     Parameters
     ----------
@@ -100,25 +157,44 @@ def explore(network, base, batch_size, device="xc7z020", choices=None):
 
     Returns
     -------
-    list of Point
-        Empty where nothing fits.
+    Exploration
+        Without points where nothing fits.
     """
-    points = list(_fitting(network, base, batch_size, device, choices or CHOICES))
-    chosen = pareto(points, _MARGIN)
-    return [
-        Point(p.config, p.resources, plan_step(network, p.config, batch_size).step_cycles)
-        for p in chosen
-    ]
+    tried, alike = 0, {}
+    fitting = 0
+    for config in _configurations(base, choices or CHOICES):
+        tried += 1
+        used = resources(config)
+        if used.missing(device):
+            continue
+        try:
+            cycles = _estimated(network, config, batch_size)
+        except ValueError:  # a tile that doesn't fit
+            continue
+        fitting += 1
+        key = used.lut, used.ff, used.dsp, used.bram
+        if key not in alike or cycles <= alike[key].step_cycles:  # larger buffers come later
+            alike[key] = Point(config, used, cycles)
+    points = []
+    for point in pareto(list(alike.values())):
+        try:
+            cycles = _modelled(network, point.config, batch_size)
+        except ValueError:  # a descriptor that is too long
+            continue
+        points.append(Point(point.config, point.resources, cycles))
+    return Exploration(points, tried, fitting)
 
 
 def pareto(points, margin=1):
     """Points that no other one beats in cycles, LUTs and block RAMs together; the fastest first.
 
-    A point is beaten by one that is nowhere worse and somewhere better, in cycles by `margin`.
+    A point is beaten by one of the same format that is nowhere worse and somewhere better, where
+    `margin` times the other's cycles count.
     """
     def beaten(p):
         return any(
             q is not p
+            and _format(q) == _format(p)
             and q.step_cycles * margin <= p.step_cycles
             and q.resources.lut <= p.resources.lut
             and q.resources.bram <= p.resources.bram
@@ -128,3 +204,7 @@ def pareto(points, margin=1):
         )
 
     return sorted((p for p in points if not beaten(p)), key=lambda p: p.step_cycles)
+
+
+def _format(point):
+    return point.config and point.config.format

@@ -7,6 +7,7 @@ __all__ = ["roofline_points", "write_roofline"]
 BYTES_PER_CYCLE = 16  # of the memory, see `timing.Memory`
 _STYLES = {"forward": ("o", "#1f77b4"), "backward": ("s", "#2ca02c"),
            "weight gradient": ("^", "#d62728")}  # fmt: skip
+_FORMATS = {"bfp8": "#1f77b4", "fp32": "#d62728"}
 _LABELS = 8  # passes farthest below their roof are named
 
 
@@ -17,8 +18,16 @@ def roofline_points(plan):
     ]
 
 
-def write_roofline(plan, file, title):
+def write_roofline(plan, file, title, found=None):
     """Draw the roofline of a `StepPlan` into a picture file.
+
+    Parameters
+    ----------
+    plan : StepPlan
+    file : path
+    title : str
+    found : Exploration or None
+        Its points are drawn beside it: LUTs and time of a step.
 
     Raises
     ------
@@ -30,11 +39,13 @@ def write_roofline(plan, file, title):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = Figure(figsize=(9 if found is None else 16, 6), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     if Path(file).suffix.lstrip(".").lower() not in canvas.get_supported_filetypes():
         raise ValueError(f"--plot must end in .png, .svg or .pdf, not {str(file)!r}")
-    axes = figure.subplots()
+    axes, beside = (figure.subplots(), None) if found is None else figure.subplots(1, 2)
+    if beside is not None:
+        _draw_front(beside, found)
     config, points = plan.config, roofline_points(plan)
     peak = config.rows * config.lanes
     ridge = peak / BYTES_PER_CYCLE
@@ -83,3 +94,38 @@ def _name_slowest(axes, points, peak):
         axes.annotate(
             p.layer, (x, y), xytext=(6, -3), textcoords="offset points", fontsize=8, va="top"
         )
+
+
+def _draw_front(axes, found):
+    """LUTs and milliseconds of all points; those that none beats are joined and named."""
+    front = found.front
+    for name, colour in _FORMATS.items():
+        own = [p for p in found.points if p.config.format == name]
+        best = sorted((p for p in own if p in front), key=lambda p: p.resources.lut)
+        if not own:
+            continue
+        axes.scatter(*zip(*map(_place, own)), color=colour, alpha=0.35, s=25)
+        axes.plot(*zip(*map(_place, best)), "o-", color=colour, linewidth=1, label=name)
+        placed = []
+        for point in best:
+            x, y = _place(point)
+            if any(abs(x - a) < 1.2 and max(y / b, b / y) < 1.12 for a, b in placed):
+                continue
+            placed.append((x, y))
+            label = f"{point.config.rows}x{point.config.lanes}, {point.resources.bram:g} BRAM"
+            axes.annotate(
+                label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, va="bottom"
+            )
+    axes.set_yscale("log")
+    axes.margins(x=0.14, y=0.1)
+    for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        axis(lambda value, _: f"{value:g}")
+    axes.set_xlabel("thousand LUTs")
+    axes.set_ylabel("training step, ms")
+    axes.set_title(f"{found.fitting} configurations fit; those that none beats are joined")
+    axes.grid(True, which="both", alpha=0.25)
+    axes.legend(loc="upper right")
+
+
+def _place(point):
+    return point.resources.lut / 1000, 1000 * point.step_seconds

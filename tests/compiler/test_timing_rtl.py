@@ -78,7 +78,11 @@ def test_measured_cycles_are_those_of_the_rtl(config):
     entries = [entry for entry in report["entries"] if entry["config"] == config]
     chosen = [entry for entry in entries if "layer" in entry][::15]
     assert len(chosen) == 3
-    options = {"bytes_per_cycle": BYTES_PER_CYCLE}
-    with open_device("sim", AcceleratorConfig(**report["configs"][config]), **options) as device:
+    config = AcceleratorConfig(**report["configs"][config])
+    with open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE) as device:
         for entry in chosen:
-            assert measure_cycles.measure(device, entry) == entry["runs"], entry
+            program = measure_cycles.with_descriptors(
+                measure_cycles.entry_program(config, entry),
+                measure_cycles.measured_descriptors(entry),
+            )
+            assert measure_cycles.measure(device, program) == entry["runs"], entry

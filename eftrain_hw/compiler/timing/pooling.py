@@ -103,8 +103,11 @@ class Pooling:
             yield kernel.now + 2
 
     def _fill(self, halves, planes, sources, bands, items):
-        """Fill halves, each of which takes `items` cycles at least."""
-        kernel, bus, number = self._kernel, self._config.bus_bytes, 0
+        """Fill halves, each of which takes `items` cycles at least.
+
+        Words are known of when their request has come: times may lie behind the kernel's.
+        """
+        kernel, bus, number, end = self._kernel, self._config.bus_bytes, 0, 0
         for plane in range(planes):
             runs = [[self._readers[s.unit], *s.run(plane, bus), s.size, 0] for s in sources]
             for band in range(1, bands + 1):
@@ -112,8 +115,11 @@ class Pooling:
                     while len(halves.free) < number - 1:
                         yield halves.changed
                     yield halves.free[number - 2]
+                    end = max(end, halves.free[number - 2])
+                else:
+                    end = kernel.now
                 number += 1
-                begin = end = kernel.now
+                begin = end
                 for run in runs:
                     reader, first, words, before, size, taken = run
                     until = min(words, -(-(before + size * band // bands) // bus))
@@ -129,12 +135,12 @@ class Pooling:
                         kernel.at(at, lambda reader=reader, piece=piece: reader.use(piece))
                     end = max(end, at)
                 yield end
-                halves.add(halves.filled, kernel.now + _FILLED)
+                halves.add(halves.filled, end + _FILLED)
 
     def _walk(self, halves, planes, results, rows, gap, latency):
         """Walk filled halves; `rows` are (cycles, whether they need a half) of a plane."""
         kernel, bus, number = self._kernel, self._config.bus_bytes, 0
-        total = sum(steps for steps, _ in rows)
+        total, time = sum(steps for steps, _ in rows), kernel.now
         for plane in range(planes):
             outputs = [Output(self._writers[s.unit], s, plane, bus) for s in results]
             done = end = 0
@@ -142,23 +148,27 @@ class Pooling:
                 if needs:
                     while len(halves.filled) <= number:
                         yield halves.changed
-                    yield halves.filled[number] + gap  # looked at before, where there is time
+                    # looked at before, where there is time
+                    time = max(time, halves.filled[number] + gap)
                 end += steps
                 while True:
                     complete = min(output.next_share for output in outputs) * total
                     if complete > end + _ALMOST:
                         break
-                    yield kernel.now + max(0, complete - done)
+                    time += max(0, complete - done)
+                    yield time
                     done = max(done, complete)
                     for output in outputs:
                         if output.next_share * total <= done + _ALMOST:
-                            output.push(kernel.now + latency)
+                            output.push(time + latency)
                             while not output.writer.room(0):
                                 yield output.writer.moved
-                yield kernel.now + end - done
+                                time = max(time, kernel.now)
+                time += end - done
+                yield time
                 done = end
                 if needs:
-                    halves.add(halves.free, kernel.now)
+                    halves.add(halves.free, time)
                     number += 1
             self._written += 1
             self._news.fire()

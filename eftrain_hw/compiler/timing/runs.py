@@ -51,15 +51,20 @@ class RunReader:
         self._news.fire()
 
     def come(self, words):
-        """Wait for so many words more; then (time, time) at which they can be used, first and last.
+        """Wait for so many words more; then (time, time) at which the first and last can be used.
 
-        Known of the request that came last: what came before is there, at time 0.
+        Known of the request that came last: what came before is there, at time 0. That request was
+        noted when all of it had come: the times may be past.
         """
         self._taken += words
         while self._came < self._taken:
             yield self._arrived
         first, last, latest = self._latest
-        return (first, last) if self._came - self._taken < latest else (0, 0)
+        left = self._came - self._taken
+        if left >= latest:
+            return 0, 0
+        each = (last - first) / latest
+        return max(first, last - each * (left + words)), last - each * left
 
     def _ask(self):
         while True:

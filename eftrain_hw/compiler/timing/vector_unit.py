@@ -106,7 +106,7 @@ class VectorUnit:
             reader.run(first, words)
             runs.append((reader, first))
         outputs = [(Output(self._writers[s.unit], s, 0, bus), late) for s, late in writes]
-        done = 0
+        done, time = 0, kernel.now
         while done < words:
             complete = min(output.next_share for output, _ in outputs) * words
             part = min(
@@ -114,16 +114,18 @@ class VectorUnit:
                 max(1, ceil(complete - _ALMOST) - done),
                 *(reader.size - (first + done) % reader.size for reader, first in runs),
             )
-            start, end = kernel.now, 0
-            for reader, _ in runs:
+            start, end = time, 0
+            for reader, _ in runs:  # their times may lie behind the kernel's
                 first, last = yield from reader.come(part)
                 start, end = max(start, first), max(end, last)
-            yield max(start + part * each, end + each - 1)
+            time = max(start + part * each, end + each - 1)
+            yield time
             done += part
             for reader, _ in runs:
                 reader.use(part)
             for output, late in outputs:
                 while output.next_share * words <= done + _ALMOST:
-                    output.push(kernel.now + late)
+                    output.push(time + late)
                     while not output.writer.room(0):
                         yield output.writer.moved
+                        time = max(time, kernel.now)
