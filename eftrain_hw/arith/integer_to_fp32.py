@@ -4,7 +4,7 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .pipeline import delay
+from .pipeline import delay, shift_in
 
 __all__ = ["ScaledToFp32"]
 
@@ -71,7 +71,7 @@ class ScaledToFp32(wiring.Component):
         coarse, count = register(24, "coarse_2"), register(2, "count_2")
         zero_2 = register(1, "zero_2")
         m.d.sync += [
-            coarse.eq(self._shift_in(padded, zeros, 8, sign_1)),
+            coarse.eq(shift_in(padded, zeros, 8, sign_1)),
             count.eq(zeros),
             zero_2.eq(Cat(empty).all()),
         ]
@@ -83,7 +83,7 @@ class ScaledToFp32(wiring.Component):
         zeros = Cat(~top[4:].any() & (top[2:4].any() | ~top[:2].any()), ~top[2:].any())
         normalised = Signal(24)
         shifted, biased = register(24, "shifted_3"), register(10, "biased_3")
-        m.d.comb += normalised.eq(self._shift_in(coarse, zeros, 2, sign_2))
+        m.d.comb += normalised.eq(shift_in(coarse, zeros, 2, sign_2))
         m.d.sync += [
             shifted.eq(normalised),
             biased.eq(exponent_2 - Cat(~normalised[-1], zeros, count, C(_PART >> 5, 5))),
@@ -105,9 +105,3 @@ class ScaledToFp32(wiring.Component):
         with m.Elif(exponent >= 255):
             m.d.sync += result[:31].eq(0x7F800000)
         return m
-
-    @staticmethod
-    def _shift_in(value, steps, size, fill):
-        """`value` shifted to the left by `steps` (0 to 3) times `size` places."""
-        filled = Cat(fill.replicate(3 * size), value)
-        return (filled << Cat(C(0, size.bit_length() - 1), steps))[3 * size : 3 * size + len(value)]

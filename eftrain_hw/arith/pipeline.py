@@ -3,7 +3,15 @@
 from amaranth.hdl import C, Cat, Mux, Signal, Value
 from amaranth.utils import ceil_log2
 
-__all__ = ["delay", "largest", "largest_cycles", "leading_zeros", "shift_half_even", "shift_parts"]
+__all__ = [
+    "delay",
+    "largest",
+    "largest_cycles",
+    "leading_zeros",
+    "shift_half_even",
+    "shift_in",
+    "shift_parts",
+]
 
 
 def delay(m, value, cycles, *, name):
@@ -82,6 +90,15 @@ def shift_half_even(value, distance, *, drop=0):
     below = range(min(len(value), drop + (1 << len(distance)) - 2))
     sticky = Cat(value[k] & (distance > k + 1 - drop) for k in below).any()
     return quotient, guard & (sticky | quotient[0])
+
+
+def shift_in(value, steps, size, fill):
+    """`value` shifted to the left by `steps` (0 to 3) times `size` places, `fill` coming in.
+
+    `size` is a power of two.
+    """
+    filled = Cat(fill.replicate(3 * size), value)
+    return (filled << Cat(C(0, size.bit_length() - 1), steps))[3 * size : 3 * size + len(value)]
 
 
 def shift_parts(value, distance, *, drop=0):

@@ -13,6 +13,8 @@ __all__ = ["Resources", "block_rams", "resources"]
 _QUEUE_WORDS = 512  # of a memory port, see `MemoryReader.queue_words`
 _DEEP_QUEUE = 128  # bus words from which a run reader's queue is a block RAM
 _RUN_WRITERS = 6
+_CHAIN = 4  # lanes of a chain of slices, see `DotPairBfp8`
+_PART = 8  # bytes that a block RAM gives one of, see `NarrowBank`
 _DEPTHS = ((512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2), (32768, 1))
 
 
@@ -136,13 +138,21 @@ def _loader(config):
 
 def _buffer(config, words, elements):
     lanes, shared = config.lanes, config.elements_per_beat
-    read = lanes * 8 * config.element_bytes * ceil((shared - 1) / 3)
+    digits = 2 if config.bfp16 else 1
+    narrow = config.has_exponents and shared // digits % _PART == 0  # as in `LaneBuffer`
+    choices = shared // _PART if narrow else shared
+    read = lanes * 8 * config.element_bytes * digits * _multiplexer(choices)
     ram = lanes * block_rams(_bits(config), words)
-    lut, ff = read + lanes * shared, 150 + 8 * lanes
+    lut, ff = read + lanes * shared, 150 + 8 * lanes * digits
     if config.has_exponents:
         ram += block_rams(8 * lanes, max(1, 2 * elements // lanes))
-        lut += 19 * lanes
+        lut += 8 * _multiplexer(lanes) + 8 * lanes + 20  # one of them, or each its own
     return Resources(lut, ff, 0, ram)
+
+
+def _multiplexer(choices):
+    """LUTs of a bit of it."""
+    return ceil((choices - 1) / 3)
 
 
 def _compute(config):
@@ -150,10 +160,15 @@ def _compute(config):
     sums = 2 * rows * block_rams(32, config.accumulator_depth)
     pairs = rows // 2
     if config.has_exponents:
-        # a pair of rows; the walkers, aligners and the choice of sums for the drain once
-        lut = pairs * (848 + 16 * lanes) + 100 * lanes + 762 + 98 * config.drain_lanes
+        # a pair of rows: adders for the sums of its chains, twice scaling, adder and accumulators;
+        # the walkers, aligners and the choice of sums for the drain once
+        groups = rows // config.drain_lanes
+        drain = config.drain_lanes * 32 * (2 * _multiplexer(groups) + 1)
+        lut = pairs * (36 * (lanes // _CHAIN - 1) + 900) + 100 * lanes + 762 + drain
         ff = pairs * (1193 + 15 * lanes) + 140 * lanes + 2581 + 95 * config.drain_lanes
-        return Resources(lut, ff, rows * lanes // 2, sums)
+        # Booth's digits: each bit of each of a chain's sums is a LUT
+        lut, ff = lut + 377 * config.lut_chains, ff + 690 * config.lut_chains
+        return Resources(lut, ff, rows * lanes // 2 - 4 * config.lut_chains, sums)
     lut = rows * (lanes * 365 + 440) + 1800
     ff = rows * (lanes * 553 + 500) + 1800
     return Resources(lut, ff, 2 * rows * lanes, sums)

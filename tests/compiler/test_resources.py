@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module
 
 from eftrain_hw import AcceleratorConfig
+from eftrain_hw.array.pe_array import PEArray
 from eftrain_hw.compiler.resources import block_rams, resources
 
 # `python scripts/measure_resources.py`
@@ -20,6 +23,22 @@ def test_agrees_with_yosys(name):
         exact = column in ("dsp", "bram")
         expected = pytest.approx(measured[column], rel=0 if exact else 0.1)
         assert used[column] == expected, column
+
+
+@pytest.mark.parametrize("lut_chains", [0, 1, 4])
+def test_slices_of_the_array_are_as_many_as_it_has_less_those_in_luts(lut_chains):
+    config = AcceleratorConfig(rows=4, lanes=8, lut_chains=lut_chains)
+    m = Module()
+    m.submodules.array = PEArray(config, primitives="xilinx7")
+    text = rtlil.convert(m, ports=[])
+    slices = text.count("cell \\DSP48E1")
+    assert slices == 16 - 4 * lut_chains
+    assert resources(config).parts["compute engine"].dsp == slices
+
+
+def test_presets_of_the_boards_fit_their_devices():
+    for preset in ("pynq-z2", "pynq-z2-32x16", "pynq-z2-fp32"):
+        assert resources(AcceleratorConfig.preset(preset)).missing() == [], preset
 
 
 @pytest.mark.parametrize(
