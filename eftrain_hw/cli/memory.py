@@ -50,7 +50,12 @@ def memory_command(config, arguments):
         ratio = twin.shared / ledger.shared
         report[when] = {**ledger.to_dict(), "ratio": ratio}
         print("\n".join(_table(f"{when} ranks" if len(ledgers) > 1 else "training step", ledger)))
-        print(f"{'ratio to the dense fp32 twin':36} {ratio:12.1f}\n")
+        print(f"{'ratio to the dense fp32 twin':36} {ratio:12.1f}")
+        if not ledger.programs_counted:
+            whole = ledger.shared + ledger.program_estimate
+            report[when]["ratio_with_program_estimate"] = twin.shared / whole
+            print(f"{'.. with the program as estimated':36} {twin.shared / whole:12.1f}")
+        print()
     print("\n".join(_table("dense fp32 twin", twin)))
     if arguments.json:
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
@@ -61,7 +66,8 @@ def _table(title, ledger):
     lines += [f"{e.name:36} {e.nbytes:12,}  {e.kind}" for e in ledger.entries]
     lines += [f"{f'all {kind}':36} {size:12,}" for kind, size in ledger.by_kind.items()]
     if not ledger.programs_counted:
-        lines[-1] = f"{'all program':36} {'unknown':>12}  no descriptors for tensor trains yet"
+        lines[-1] = f"{'all program (no descriptors yet)':36} {'unknown':>12}"
+        lines[-1] += f"  about {ledger.program_estimate:,}, if like a dense network's"
     lines.append(f"{'every tensor in its own place':36} {ledger.total:12,}")
     lines.append(f"{'places shared over time':36} {ledger.shared:12,}")
     return lines

@@ -8,7 +8,13 @@ import pytest
 from eftrain_hw import AcceleratorConfig, nn, optim
 from eftrain_hw.cli import main
 from eftrain_hw.compiler.compile import prepare
-from eftrain_hw.compiler.ledger import Entry, Ledger, memory_ledger, twin_ledger
+from eftrain_hw.compiler.ledger import (
+    Entry,
+    Ledger,
+    _program_estimate,
+    memory_ledger,
+    twin_ledger,
+)
 from eftrain_hw.compiler.precision import Precision
 from eftrain_hw.compiler.rebuild import dense_twin, with_ranks
 from eftrain_hw.networks import digits
@@ -59,7 +65,18 @@ def test_networks_with_descriptors_count_their_programs():
     found = memory_ledger(digits(), AcceleratorConfig.preset("sim-small"), batch_size=4,
                           loss=nn.CrossEntropyLoss(), optimizer=SGD)  # fmt: skip
     assert found.programs_counted and found.by_kind["program"] > 1000
+    assert found.program_estimate == 0
     assert not ledger(network()).programs_counted
+
+
+def test_estimate_of_programs_is_near_those_of_dense_networks():
+    dense = nn.Sequential(nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 32), nn.ReLU(),
+                          nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 10),
+                          input_shape=(64,))  # fmt: skip
+    counted = sizes(ledger(dense))["program.train"]
+    settings = {"batch_size": 2, "loss": nn.CrossEntropyLoss(), "optimizer": SGD}
+    estimate = _program_estimate(prepare(dense, CONFIG, **settings))
+    assert estimate == pytest.approx(counted, rel=0.1)
 
 
 def test_places_are_shared_over_time_only():
