@@ -3,13 +3,17 @@
 
 import json
 import stat
+from collections import Counter
 
 import pytest
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, Signal
+from amaranth.lib.io import Buffer
 
 from boards import BuildError, find_board
+from boards.ecp5 import _request
 from boards.toolchains import find_toolchain
 from eftrain_hw import AcceleratorConfig
+from eftrain_hw.streams.queue import Queue
 
 BOARDS = ("ulx3s-85f", "ecpix5-85f")
 AMOUNTS = {"TRELLIS_COMB": 100, "TRELLIS_FF": 90, "MULT18X18D": 8, "DP16KD": 7}
@@ -121,6 +125,39 @@ def test_asks_for_the_pins_and_the_clock(tools, tmp_path):
     for text in ('LOCATE COMP "uart_0__rx__io" SITE "M1"', 'LOCATE COMP "uart_0__tx__io" SITE "L4"',
                  'LOCATE COMP "clk25_0__io" SITE "G2"', "40000000.0 HZ"):  # fmt: skip
         assert text in constraints, constraints
+
+
+class Queued(Elaboratable):
+    """A queue in block RAM, 73 flip-flops around it and two with a clock enable of their own."""
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.queue = queue = Queue(72, 64, storage="block")
+        uart = _request(platform, "uart", 0)
+        m.submodules.rx, m.submodules.tx = rx, tx = Buffer("i", uart.rx), Buffer("o", uart.tx)
+        word, alone = Signal(72, name="word"), Signal(2, name="alone")
+        m.d.sync += [word.eq(Cat(rx.i, word)), tx.o.eq(queue.o.payload.xor() ^ alone[1])]
+        with m.If(word[:3].all()):
+            m.d.sync += alone.eq(Cat(word[9], alone))
+        m.d.comb += [queue.i.payload.eq(word), queue.i.valid.eq(word[3]), queue.o.ready.eq(word[4])]
+        return m
+
+
+def test_spends_no_logic_on_what_nobody_reads(tools, tmp_path, monkeypatch):
+    """Around 150 flip-flops and 80 LUTs would make the block RAM say what it reads while written;
+    the few flip-flops with a clock enable of their own get it from logic."""
+    tools(NEXTPNR_ECP5=f"cat > timing.json <<'X'\n{report(41)}\nX")
+    monkeypatch.delenv("YOSYS")
+    directory = tmp_path / "build"
+    directory.mkdir()
+    config = AcceleratorConfig.preset("ulx3s-85f-small")
+    find_toolchain("ecp5").build(find_board("ulx3s-85f"), config, Queued(), directory)
+    cells = json.loads((directory / "top.json").read_text())["modules"]["top"]["cells"].values()
+    count = Counter(cell["type"] for cell in cells)
+    assert count["DP16KD"] == 2
+    assert count["TRELLIS_FF"] < 73 + 2 + 40 and count["LUT4"] < 90, count
+    enables = [c["connections"]["CE"][0] for c in cells if c["parameters"].get("CEMUX") == "CE"]
+    assert all(amount >= 6 for amount in Counter(enables).values())
 
 
 def test_tools_that_are_missing(monkeypatch):
