@@ -1,4 +1,4 @@
-"""The analytical model of vector programs beside the RTL: cycles and traffic, command by command."""
+"""The analytical model of vector programs beside the RTL: cycles and traffic of each command."""
 
 from dataclasses import replace
 
