@@ -149,9 +149,12 @@ class _Lowering:
         lines = -(-state.batch // 16) * 16
         if isinstance(loss, LossOp):
             state.add_tensor("labels", "labels", "words", (lines,))
+            state.add_tensor("loss", "loss", "fp32", (lines + 16,))
         else:
             state.add_tensor("targets", "targets", "fp32", logits.shape)
-        state.add_tensor("loss", "loss", "fp32", (lines + 16,))
+            lanes = state.config.lanes  # a vector of each image's loss, a line at least of all's
+            shape = (state.batch * lanes + max(16, lanes),)
+            state.add_tensor("loss", "loss", "fp32", shape)
         state.ops.append(loss)
         return state.ops, state.tensors
 

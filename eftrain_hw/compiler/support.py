@@ -9,6 +9,7 @@ from .operations import (
     DropoutOp,
     FanoutOp,
     MaxPoolOp,
+    SquaredErrorOp,
 )
 from .program import ConvOp, LossOp, PoolOp
 
@@ -16,6 +17,7 @@ __all__ = ["check_supported"]
 
 _PROGRAMS = (
     ActivationOp, AddOp, AvgPoolOp, BatchNormOp, ConcatOp, DropoutOp, FanoutOp, MaxPoolOp,
+    SquaredErrorOp,
 )  # fmt: skip
 
 
@@ -53,15 +55,24 @@ def _program_of(op):
     return type(op).__name__.removesuffix("Op") if isinstance(op, _PROGRAMS) else None
 
 
+def _is_part(tensors, name):
+    """Whether a tensor is a part of another one, not all of it under another name."""
+    spec = tensors.get(name)
+    while spec is not None and spec.view is not None:
+        whole = tensors[spec.view[0]]
+        if whole.shape != spec.shape:
+            return True
+        spec = whole
+    return False
+
+
 def _unsupported(op, tensors):
     if isinstance(op, LossOp):
         return "label smoothing" if op.label_smoothing else None
-    if isinstance(op, ActivationOp) and op.kind == "sigmoid":
-        return "Sigmoid"
     if isinstance(op, PoolOp):
-        names = [op.x, f"d{op.x}", op.y, f"d{op.y}"]
-        views = any(tensors[name].view is not None for name in names if name in tensors)
-        return "max pooling of a part of a concatenation" if views else None
+        names = (op.x, op.y, op.dx or f"d{op.x}", f"d{op.y}")
+        parts = any(_is_part(tensors, name) for name in names)
+        return "max pooling of a part of a concatenation" if parts else None
     if isinstance(op, (ConvOp, *_PROGRAMS)):
         return None
     return type(op).__name__.removesuffix("Op")

@@ -111,6 +111,9 @@ def _loss(program, tensors, step):
         result = cross_entropy(outputs, labels, classes=loss.classes, **settings)
     losses, total, tensors[loss.gradient] = result
     stored = tensors["loss"] = np.zeros(program.tensors["loss"].shape, np.float32)
+    if hasattr(loss, "features"):  # in every lane of a vector
+        losses = np.repeat(losses, program.config.lanes)
+        stored[len(losses) :] = total
     stored[: len(losses)] = losses
     stored[-16] = total
 

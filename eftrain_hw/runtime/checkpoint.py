@@ -92,18 +92,23 @@ def network_from_description(text):
 
 
 def describe_training(program):
-    """The rest that rebuilds a program: batch and optimizer, as JSON text."""
+    """The rest that rebuilds a program: batch, loss and optimizer, as JSON text."""
     optimizer = dataclasses.asdict(program.optimizer)
     kind = type(program.optimizer).__name__
     description = {"batch_size": program.batch_size, "kind": kind, "optimizer": optimizer}
+    description["loss"] = type(program.loss).__name__
     return json.dumps(description)
 
 
 def training_from_description(text):
-    """(batch size, optimizer) of `describe_training`'s text."""
+    """(batch size, loss, optimizer) of `describe_training`'s text."""
     description = json.loads(text)
+    losses = {"CrossEntropyLoss": nn.CrossEntropyLoss, "MSELoss": nn.MSELoss}
+    loss = description.get("loss", "CrossEntropyLoss")
+    if loss not in losses:
+        raise CheckpointError(f"checkpoint's loss must be one of {list(losses)}, not {loss!r}")
     kinds = {"SGD": optim.SGD, "Adam": optim.Adam}
     kind = description.get("kind", "SGD")
     if kind not in kinds:
         raise CheckpointError(f"checkpoint's optimizer must be one of {list(kinds)}, not {kind!r}")
-    return description["batch_size"], kinds[kind](**description["optimizer"])
+    return description["batch_size"], losses[loss](), kinds[kind](**description["optimizer"])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["checked_images", "checked_labels", "checked_state"]
+__all__ = ["checked_images", "checked_labels", "checked_state", "checked_targets"]
 
 
 def checked_images(name, x, expected):
@@ -37,6 +37,14 @@ def checked_labels(name, y, count, classes):
             f" {name}[{bad[0]}] is {y[bad[0]]}"
         )
     return y.astype(np.int64)
+
+
+def checked_targets(name, y, count, expected):
+    """`count` targets as finite float32 of shape (count, *expected)."""
+    y = checked_images(name, y, expected)
+    if len(y) != count:
+        raise ValueError(f"{name} must be {count} targets, one an image, not {len(y)}")
+    return y
 
 
 def checked_state(what, state, shapes):

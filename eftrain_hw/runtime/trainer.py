@@ -3,9 +3,10 @@
 import numpy as np
 
 from ..compiler import compile_network, nn
+from ..formats import unblock_channels
 from . import checkpoint
 from .checkpoint import CheckpointError
-from .checks import checked_images, checked_labels
+from .checks import checked_images, checked_labels, checked_targets
 from .device_state import DeviceState
 from .progress import DeferredInterrupt, History, progress_bar
 
@@ -50,6 +51,8 @@ class Trainer:
         self.epoch, self._batch, self.updates = 0, 0, 0
         self.history, self.profile = History(), None
         device.load_program(program)
+        self._classifies = not isinstance(program.loss, nn.MSELoss)
+        self._output_shape = program.network.output_node.shape
         self._state = DeviceState(program, device)
         self.load_state_dict(self._state.initial(seed))
 
@@ -102,7 +105,7 @@ class Trainer:
         x : array
             (N, *input_shape), finite.
         y : array
-            (N,) integers, 0 to classes - 1.
+            (N,) integers, 0 to classes - 1; with MSELoss (N, *outputs), finite.
         epochs : int
         validation : (array, array) or None
             Evaluated after each epoch.
@@ -150,7 +153,8 @@ class Trainer:
             )
             interrupt.check()
             losses += loss * len(chosen)
-            correct += int((logits.argmax(axis=1) == y[chosen]).sum())
+            if self._classifies:
+                correct += int((logits.argmax(axis=1) == y[chosen]).sum())
             images += len(chosen)
             cycles += step.cycles
             bar.update(1)
@@ -158,17 +162,18 @@ class Trainer:
         report = {
             "epoch": self.epoch,
             "loss": losses / max(images, 1),
-            "train_accuracy": correct / max(images, 1),
             "cycles": cycles,
         }
+        if self._classifies:
+            report["train_accuracy"] = correct / max(images, 1)
         self.epoch, self._batch = self.epoch + 1, 0
         if validation is not None:
             result = self.evaluate(*validation)
-            report["validation_loss"] = result["loss"]
-            report["validation_accuracy"] = result["accuracy"]
+            report |= {f"validation_{name}": value for name, value in result.items()}
+            name = "accuracy" if self._classifies else "loss"
             bar.set_postfix_str(
                 f"epoch {self.epoch}, loss {report['loss']:.4f},"
-                f" validation accuracy {result['accuracy']:.4f}"
+                f" validation {name} {result[name]:.4f}"
             )
         self.history.epochs.append(report)
 
@@ -187,10 +192,13 @@ class Trainer:
 
     def _step(self, x, y, batches, images):
         place = self._place(batches, images)
-        labels = np.zeros(self.program.tensors["labels"].shape, np.uint32)
-        labels[: len(y)] = y
         self.device.write_tensor("x", self.program.encode_input(x))
-        self.device.write_tensor("labels", labels)
+        if self._classifies:
+            labels = np.zeros(self.program.tensors["labels"].shape, np.uint32)
+            labels[: len(y)] = y
+            self.device.write_tensor("labels", labels)
+        else:
+            self.device.write_tensor("targets", self.program.encode_targets(y))
         result = self.device.run(
             "train",
             learning_rate=self.learning_rate,
@@ -205,12 +213,16 @@ class Trainer:
 
     def _read_logits(self, count):
         logits = self.device.read_tensor(self.program.logits)[:count]
-        return logits.reshape(count, -1)[:, : self.program.classes]
+        if self._classifies:
+            return logits.reshape(count, -1)[:, : self.program.classes]
+        shape = self._output_shape
+        return unblock_channels(logits, shape[0]).reshape(count, *shape)
 
     def logits(self, x):
-        """The network's outputs, float32 (N, classes)."""
+        """The network's outputs, float32 (N, classes), or of the outputs' shape with MSELoss."""
         x = checked_images("x", x, self.program.network.input_shape)
-        outputs = [np.zeros((0, self.program.classes), np.float32)]
+        shape = (self.program.classes,) if self._classifies else self._output_shape
+        outputs = [np.zeros((0, *shape), np.float32)]
         for start in range(0, len(x), self.program.batch_size):
             part = x[start : start + self.program.batch_size]
             self.device.write_tensor("x", self.program.encode_input(part))
@@ -219,13 +231,16 @@ class Trainer:
         return np.concatenate(outputs)
 
     def predict(self, x):
-        """The most likely class of each image, int64 (N,)."""
+        """The most likely class of each image, int64 (N,); with MSELoss see `logits`."""
         return self.logits(x).argmax(axis=1)
 
     def evaluate(self, x, y):
-        """{"loss", "accuracy"} of the network on images with known labels."""
+        """{"loss", "accuracy"} of the network on images with known labels; with MSELoss the loss
+        alone."""
         x, y = self._checked("", x, y)
         logits = self.logits(x).astype(np.float64)
+        if not self._classifies:
+            return {"loss": float(np.square(logits - y).mean())}
         logits -= logits.max(axis=1, keepdims=True)
         losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(y)), y]
         accuracy = (logits.argmax(axis=1) == y).mean()
@@ -233,6 +248,8 @@ class Trainer:
 
     def _checked(self, prefix, x, y):
         x = checked_images(f"{prefix}x", x, self.program.network.input_shape)
+        if not self._classifies:
+            return x, checked_targets(f"{prefix}y", y, len(x), self._output_shape)
         return x, checked_labels(f"{prefix}y", y, len(x), self.program.classes)
 
     # -- checkpoints
@@ -280,12 +297,12 @@ class Trainer:
             )
         network = checkpoint.network_from_description(metadata["network"])
         if program is None:
-            batch_size, optimizer = checkpoint.training_from_description(metadata["training"])
+            batch_size, loss, optimizer = checkpoint.training_from_description(metadata["training"])
             program = compile_network(
                 network,
                 device.config,
                 batch_size=batch_size,
-                loss=nn.CrossEntropyLoss(),
+                loss=loss,
                 optimizer=optimizer,
             )
         elif metadata["fingerprint"] != program.fingerprint:

@@ -73,6 +73,20 @@ def pooled():
     )  # fmt: skip
 
 
+def joined(channels=8):
+    """Concatenated: what three programs make, one behind a ReLU, and a copy of what is another's
+    part already; `channels` fill a block."""
+    g = nn.Graph(input_shape=(3, 4, 5))
+    x = g(_conv(3, channels), g.input)
+    a = g(nn.ReLU(), g(nn.BatchNorm2d(channels), x))
+    b = g(nn.LeakyReLU(0.3), x)
+    c = g(nn.Add(), a, b)
+    y = g(nn.Concat(), a, b, g(nn.Sigmoid(), c))
+    z = g(nn.Concat(), y, b)
+    z = g(_conv(4 * channels, channels), z)
+    return g.output(g(nn.Linear(channels * 20, 3), g(nn.Flatten(), z)))
+
+
 def dropped():
     """Dropout behind a ReLU, behind a convolution, and of as many elements as make no block."""
     return nn.Sequential(
@@ -91,5 +105,5 @@ def short():
     )  # fmt: skip
 
 
-_MAKERS = (residual, added, normalised, averaged, pooled, dropped, short)
+_MAKERS = (residual, added, normalised, averaged, pooled, joined, dropped, short)
 PROGRAM_NETWORKS = {make.__name__: make for make in _MAKERS}

@@ -54,14 +54,14 @@ class StepBench:
     """
 
     def __init__(
-        self, network, config, batch_size, *, valid=None, seed=0, optimizer=None, step=None,
-        **options,
+        self, network, config, batch_size, *, valid=None, seed=0, optimizer=None, loss=None,
+        step=None, **options,
     ):  # fmt: skip
         self.program = compile_network(
             network,
             config,
             batch_size=batch_size,
-            loss=nn.CrossEntropyLoss(),
+            loss=loss or nn.CrossEntropyLoss(),
             optimizer=optimizer or optim.SGD(lr=0.1),
         )
         self.options = step or {}
@@ -124,7 +124,7 @@ class StepBench:
     def new_batch(self, seed):
         """Other images and labels, on both sides."""
         fresh = initial_state(self.program, seed=seed, valid=self.valid)
-        for name in ("x", "labels"):
+        for name in ("x", "targets" if "targets" in fresh else "labels"):
             self.tensors[name] = fresh[name]
             self.device.write_tensor(name, fresh[name])
 
@@ -144,6 +144,7 @@ class StepBench:
         padding = np.ones(self.program.tensors["loss"].shape, bool)
         padding[: self.program.batch_size] = False
         padding[-16] = False
+        padding &= "labels" in self.program.tensors  # a squared error writes all of it
         before = self.tensors["loss"][padding]
         settings = PARAMETERS | self.options
         training_step(self.program, self.tensors, **settings, valid_images=self.valid)

@@ -6,6 +6,7 @@ import pytest
 from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
 from eftrain_hw.compiler.passes.programs import walks
 from eftrain_hw.compiler.scalars import SCALARS, run_time_scalars
+from eftrain_hw.formats import Blocked
 from eftrain_hw.golden.network import forward_pass, training_step
 from eftrain_hw.vector.commands import PROCESS
 from sim.models.order import OrderedMachine
@@ -24,18 +25,19 @@ PARAMETERS = {"learning_rate": 0.05, "momentum": 0.9}
 SGD = optim.SGD(lr=0.05, momentum=0.9)
 
 
-def compiled(network, config=SMALL, batch=3, optimizer=SGD):
-    loss = nn.CrossEntropyLoss()
+def compiled(network, config=SMALL, batch=3, optimizer=SGD, loss=None):
+    loss = loss or nn.CrossEntropyLoss()
     return compile_network(network, config, batch_size=batch, loss=loss, optimizer=optimizer)
 
 
-def check(network, config, batch, valid, name="train", optimizer=SGD, **step):
+def check(network, config, batch, valid, name="train", optimizer=SGD, loss=None, scale=1.0, **step):
     """A step, or inference, leaves what the golden model says; returns the program.
 
-    `step`: number, seed, loss_images of a training step.
+    `scale`: factor of the images; `step`: number, seed, loss_images of a training step.
     """
-    program = compiled(network, config, batch, optimizer)
+    program = compiled(network, config, batch, optimizer, loss)
     state = initial_state(program, seed=batch, valid=valid)
+    state["x"] = Blocked.encode(state["x"].format, state["x"].decode() * np.float32(scale))
     parameters = {**PARAMETERS, "valid_images": valid}
     if SCALARS in program.tensors:
         counts = {name: value for name, value in step.items() if name != "loss_images"}
@@ -60,17 +62,30 @@ def check(network, config, batch, valid, name="train", optimizer=SGD, **step):
     return program
 
 
+def network_for(name, config):
+    make = PROGRAM_NETWORKS[name]
+    return make(max(8, config.lanes)) if name == "joined" else make()
+
+
+def test_a_convolution_beside_a_part_of_a_concatenation_is_refused():
+    g = nn.Graph(input_shape=(3, 4, 5))
+    a, b = (g(nn.Conv2d(3, 8, 1), g.input) for _ in range(2))
+    network = g.output(g(nn.Linear(16 * 20, 3), g(nn.Flatten(), g(nn.Concat(), a, b))))
+    with pytest.raises(ValueError, match="parts of concatenations beside convolutions"):
+        compiled(network)
+
+
 @pytest.mark.parametrize("batch, valid", [(2, 2), (5, 3)])
 @pytest.mark.parametrize("name", PROGRAM_NETWORKS)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_training_step_equals_golden(config, name, batch, valid):
-    check(PROGRAM_NETWORKS[name](), CONFIGS[config], batch, valid)
+    check(network_for(name, CONFIGS[config]), CONFIGS[config], batch, valid)
 
 
 @pytest.mark.parametrize("name", PROGRAM_NETWORKS)
 @pytest.mark.parametrize("config", CONFIGS)
 def test_inference_equals_golden(config, name):
-    check(PROGRAM_NETWORKS[name](), CONFIGS[config], 3, 3, "infer")
+    check(network_for(name, CONFIGS[config]), CONFIGS[config], 3, 3, "infer")
 
 
 @pytest.mark.parametrize("frozen", [("1",), ("0", "1"), ("3.body.1.weight",)])
@@ -127,6 +142,39 @@ def test_gradients_of_several_batches(optimizer, which):
 @pytest.mark.parametrize("name", ["train", "infer"])
 def test_dropout_equals_golden(name, config):
     check(PROGRAM_NETWORKS["dropped"](), CONFIGS[config], 3, 2, name, number=5, seed=77)
+
+
+LINEAR = nn.Flatten(), nn.Linear(5 * 3, 9)
+LAST = {  # what makes the outputs, as fp32
+    "linear": LINEAR,
+    "linear-relu": (*LINEAR, nn.ReLU()),
+    "sigmoid": (*LINEAR, nn.Sigmoid()),
+    "sigmoid-of-maps": (nn.Sigmoid(),),
+    "leaky-relu": (nn.LeakyReLU(0.2),),
+    "batch-norm": (nn.BatchNorm2d(5),),
+    "batch-norm-relu": (nn.BatchNorm2d(5, affine=False), nn.ReLU()),
+    "addition": (nn.Residual(nn.Conv2d(5, 5, 1)),),
+    "average": (nn.AvgPool2d((2, 1), stride=1, padding=(1, 0)), nn.ReLU()),
+}
+
+
+@pytest.mark.parametrize("last", LAST)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_squared_error_equals_golden(config, last):
+    network = nn.Sequential(
+        nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Sigmoid(), nn.Conv2d(8, 5, 1), *LAST[last],
+        input_shape=(2, 5, 3),
+    )  # fmt: skip
+    for name in ("train", "infer"):
+        check(network, CONFIGS[config], 5, 3, name, loss=nn.MSELoss())
+
+
+def test_sigmoid_of_large_values():
+    """Beyond -87 the exponential is +0, and far beyond it too."""
+    network = nn.Sequential(
+        nn.Conv2d(2, 8, 3), nn.Sigmoid(), nn.Flatten(), nn.Linear(8 * 3, 3), input_shape=(2, 5, 3)
+    )
+    check(network, CONFIGS["8x4-fp32"], 5, 5, scale=100.0)
 
 
 @pytest.mark.parametrize("name", ["residual", "added"])

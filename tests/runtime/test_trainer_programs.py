@@ -97,3 +97,25 @@ def test_batches_are_not_added_up_where_the_optimizer_does_not():
     message = "first and update must be True where the optimizer's accumulation is 1, not True and"
     with pytest.raises(ValueError, match=message):
         one.device.run("train", update=False)
+
+
+def test_squared_error(tmp_path):
+    """Learns to say how bright an image is; the trainer says the loss, and no accuracy."""
+    x, _ = data()
+    y = x.mean(axis=(1, 2, 3)).reshape(-1, 1)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(16, 1), input_shape=(1, 4, 4))
+    settings = {"batch_size": 4, "loss": nn.MSELoss(), "optimizer": optim.SGD(lr=0.05)}
+    program = compile_network(network, CONFIG, **settings)
+    one = Trainer(program, open_device("golden", CONFIG), seed=3)
+    before = one.evaluate(x, y)
+    assert before.keys() == {"loss"}
+    history = one.fit(x, y, epochs=20, validation=(x, y), progress=False)
+    after = one.evaluate(x, y)["loss"]
+    assert after < before["loss"] / 10
+    assert history.epochs[-1]["validation_loss"] == after
+    assert "train_accuracy" not in history.epochs[-1]
+    one.save(tmp_path / "c")
+    again = Trainer.load(tmp_path / "c", open_device("golden", CONFIG))
+    assert again.evaluate(x, y)["loss"] == after
+    with pytest.raises(ValueError, match=r"y must have shape \(N, \*\(1,\)\)"):
+        one.fit(x, y.reshape(-1), progress=False)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from eftrain_hw import AcceleratorConfig, optim
+from eftrain_hw import AcceleratorConfig, nn, optim
+from eftrain_hw.networks import resnet20
 from sim.models.program_networks import PROGRAM_NETWORKS
 from sim.models.step_bench import StepBench
 
@@ -44,6 +45,27 @@ def test_gradients_of_several_batches():
             bench.options = {"number": number, "loss_images": 9}
             bench.options |= {"first": batch == 0, "update": batch == 2}
             bench.step()
+
+
+@pytest.mark.parametrize("last", ["sigmoid", "batch-norm", "relu"])
+def test_squared_error(last):
+    ends = {"sigmoid": nn.Sigmoid(), "batch-norm": nn.BatchNorm2d(5), "relu": nn.ReLU()}
+    network = nn.Sequential(
+        nn.Conv2d(2, 8, 3), nn.ReLU(), nn.Sigmoid(), nn.Conv2d(8, 5, (1, 3), padding=(0, 1)),
+        nn.AvgPool2d(1), ends[last], input_shape=(2, 5, 3),
+    )  # fmt: skip
+    bench = StepBench(network, CONFIG, 3, valid=2, loss=nn.MSELoss())
+    bench.step("infer")
+    bench.step()
+    bench.new_batch(seed=100)
+    bench.step()
+
+
+def test_a_residual_network():
+    """ResNet-20, all of its layers, on small images."""
+    bench = StepBench(resnet20(10, 8), CONFIG, 2, step_limit=5_000_000)
+    bench.step("infer")
+    bench.step()
 
 
 def test_dropout_differs_from_step_to_step():

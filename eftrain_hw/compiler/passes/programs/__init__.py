@@ -23,6 +23,7 @@ from .join import (
     concat_forward,
     fanout_backward,
 )
+from .loss import squared_error_jobs
 from .optimizer import accumulate_jobs, clip_jobs, update_jobs
 from .pooling import average_backward, average_forward, max_backward, max_forward
 
@@ -34,6 +35,7 @@ __all__ = [
     "clip_jobs",
     "depends_on_training",
     "forward_jobs",
+    "loss_jobs",
     "process_descriptors",
     "scratch_spec",
     "update_jobs",
@@ -59,6 +61,11 @@ def depends_on_training(op):
 def forward_jobs(context, op):
     """Jobs of an operation's forward pass; see `Context.training`."""
     return _MAKERS[type(op)][0](context, op)
+
+
+def loss_jobs(context, op):
+    """Jobs of a loss that has no command of its own: the squared error."""
+    return squared_error_jobs(context, op)
 
 
 def backward_jobs(context, op):

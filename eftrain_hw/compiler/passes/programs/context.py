@@ -3,7 +3,7 @@
 from math import prod
 
 from ....vector.assembler import A, B, Instruction
-from ...operations import FanoutOp, VectorOp
+from ...operations import FanoutOp, SquaredErrorOp, VectorOp
 from ...tensors import TensorSpec
 from .job import make_job
 from .walks import Map, map_of, straight
@@ -89,6 +89,8 @@ def scratch_spec(program):
     for op in program.ops:
         if isinstance(op, FanoutOp) and len(op.gradients) > 2:
             vectors = max(vectors, prod(program.tensors[op.dx].shape[:-1]))
+        elif isinstance(op, SquaredErrorOp):
+            vectors = max(vectors, prod(program.tensors[op.logits].shape[:-1]))
         elif isinstance(op, VectorOp) and op.mask and op.input_gradient:
             vectors = max(vectors, program.batch_size * prod(op.in_shape))
     if not vectors:
