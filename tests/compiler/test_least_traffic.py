@@ -50,11 +50,11 @@ def test_emitted_schedules(network, most):
 @pytest.mark.parametrize(
     "layer",
     [
-        Layer(in_channels=32, out_channels=32, height=14, width=14, kernel=3, padding=2, dilation=2),
-        Layer(in_channels=64, out_channels=64, height=14, width=14, kernel=3, padding=1, groups=64),
+        Layer(in_channels=32, out_channels=32, height=14, width=14, kernel=3, dilation=2),
+        Layer(in_channels=64, out_channels=64, height=14, width=14, kernel=3, groups=64),
         Layer(in_channels=32, out_channels=48, height=8, width=8, kernel=4, padding=1, stride=2,
               transposed=True),
-        Layer(in_channels=16, out_channels=20, height=8, width=8, kernel=3, padding=1, raw=True),
+        Layer(in_channels=32, out_channels=32, height=14, width=14, kernel=3, raw=True),
     ],
     ids=str,
 )  # fmt: skip
