@@ -186,7 +186,7 @@ def _emit(program):
 
     def emit_updates():
         for op in updates:
-            update = UpdateOp(op.name, op.key, trained_of(op))
+            update = UpdateOp(op.name, op.key, op.bias)
             emit(train, passes.update_descriptor, f"{op.name} update", update, tensors)
         updates.clear()
 
