@@ -192,7 +192,7 @@ class _Emitter:
     def emit_updates(self):
         for op in self.updates:
             if self.program.optimizer.is_plain:
-                update = UpdateOp(op.name, op.key, trained_of(op))
+                update = UpdateOp(op.name, op.key, getattr(op, "bias", True))
                 self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
             elif self.at_once:
                 self.update(op)

@@ -50,8 +50,11 @@ def least_of(stationary, moving, rows, columns, slots, sums):
     return min(held)
 
 
-def _touched(size, out, kernel, stride):
+def _touched(size, out, kernel, stride, dilation):
     """Rows (or columns) of a map that any of `out` windows covers."""
+    if dilation > 1:  # of a kernel that starts at the first one, for lack of a better one
+        reached = {o * stride + k * dilation for o in range(out) for k in range(kernel)}
+        return min(size, len(reached))
     return min(size, out * kernel if kernel < stride else size)
 
 
@@ -64,13 +67,17 @@ def least_bytes(config, op, batch, pass_name):
     op : ConvOp
     batch : int
     pass_name : str
-        "forward", "backward" or "weight gradient".
+        "forward", "backward", "weight gradient" or "bias gradient".
     """
     lanes, vector = config.lanes, config.vector_bytes + config.has_exponents
-    in_blocks, height, width = op.in_shape
-    out_blocks, out_height, out_width = op.out_shape
-    used = _touched(height, out_height, op.kernel[0], op.stride[0])
-    used *= _touched(width, out_width, op.kernel[1], op.stride[1])
+    small, large = op.out_shape, op.in_shape  # of the convolution that the weights describe
+    if op.transposed:
+        small, large = large, small
+    in_blocks, height, width = large[0] // op.parts, *large[1:]
+    out_blocks, out_height, out_width = small[0] // op.parts, *small[1:]
+    used = 1
+    for axis in zip((height, width), (out_height, out_width), op.kernel, op.stride, op.dilation):
+        used *= _touched(*axis)
     x = batch * in_blocks * used * vector
     dx = batch * in_blocks * height * width
     y = batch * out_blocks * out_height * out_width
@@ -82,12 +89,20 @@ def least_bytes(config, op, batch, pass_name):
         for words in (config.stationary_words, config.moving_words)
     ]
     sums = config.rows * config.accumulator_depth
-    if pass_name == "forward":
+    biases = 4 * lanes * op.out_shape[0] * op.bias
+    if pass_name == "bias gradient":
+        return batch * op.out_shape[0] * op.out_shape[1] * op.out_shape[2] * vector + biases
+    if pass_name == "weight gradient":
+        read = least_of(y * vector, x, outputs, inputs * taps, slots, sums)
+        mask = config.vector_bytes * weights * (op.groups > 1)
+        alone = op.transposed or not op.train_bias
+        return op.parts * (read + mask + 4 * lanes * weights) + biases * (not alone)
+    if (pass_name == "forward") != op.transposed:
         read = least_of(weights * vector, x, outputs, y // out_blocks, slots, sums)
-        stored = y * (4 * lanes if op.raw else vector)
-        return read + stored + 4 * outputs * op.bias
-    if pass_name == "backward":
+        results = y
+    else:
         read = least_of(weights * vector, y * vector, inputs, dx // in_blocks, slots, sums)
-        return read + dx * (vector + config.vector_bytes * op.mask)
-    read = least_of(y * vector, x, outputs, inputs * taps, slots, sums)
-    return read + 4 * lanes * (weights + out_blocks * op.bias)
+        results = dx
+    if pass_name == "forward":
+        return op.parts * (read + results * (4 * lanes if op.raw else vector)) + biases
+    return op.parts * (read + results * (vector + config.vector_bytes * op.mask))

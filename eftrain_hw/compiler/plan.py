@@ -208,7 +208,8 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
     passes = []
     for descriptor, time in zip(descriptors, times):
         layer, _, pass_name = program.tags[descriptor.tag].partition(" ")
-        macs = macs_of(convolutions[layer], batch_size) if time.array else 0
+        counts = time.array and pass_name != "bias gradient"  # sums only
+        macs = macs_of(convolutions[layer], batch_size) if counts else 0
         dram_bytes = round(time.dram_beats) * config.bus_bytes
         ideal = macs / (config.rows * config.lanes)
         least = dram_bytes

@@ -136,11 +136,11 @@ class LossOp:
 
 @dataclass
 class UpdateOp:
-    """SGD of one layer's parameters; `parameters` are the names of those that are trained."""
+    """SGD of one layer's parameters."""
 
     name: str
     key: str
-    parameters: tuple
+    bias: bool
 
 
 def trained_of(op):

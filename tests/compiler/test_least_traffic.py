@@ -3,9 +3,11 @@
 import pytest
 
 from eftrain_hw import AcceleratorConfig
-from eftrain_hw.compiler.least_traffic import least_of
+from eftrain_hw.compiler.least_traffic import least_bytes, least_of
 from eftrain_hw.compiler.plan import plan_step
+from eftrain_hw.compiler.timing import descriptor_time
 from eftrain_hw.networks import cifar_cnn, vgg16
+from eftrain_hw.runtime.benchmark.layer import Layer, layer_program
 
 SLOTS, SUMS = (100, 100), 64
 
@@ -43,3 +45,25 @@ def test_emitted_schedules(network, most):
     for p in plan.passes:
         assert p.dram_bytes >= p.least_bytes * 0.999, p
     assert plan.total()["traffic"] < most
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        Layer(in_channels=32, out_channels=32, height=14, width=14, kernel=3, dilation=2),
+        Layer(in_channels=64, out_channels=64, height=14, width=14, kernel=3, groups=64),
+        Layer(in_channels=32, out_channels=48, height=8, width=8, kernel=4, padding=1, stride=2,
+              transposed=True),
+        Layer(in_channels=32, out_channels=32, height=14, width=14, kernel=3, raw=True),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_other_convolutions_move_little_more(layer):
+    config = AcceleratorConfig()
+    program = layer_program(layer, config)
+    for name in layer.passes:
+        descriptors = program.descriptors[name]
+        moved = sum(descriptor_time(config, each).dram_beats for each in descriptors)
+        titles = [program.tags[each.tag].removeprefix("layer ") for each in descriptors]
+        least = sum(least_bytes(config, program.ops[0], layer.batch, title) for title in titles)
+        assert 1 <= moved * config.bus_bytes / least < 2.5, name

@@ -9,6 +9,8 @@ import pytest
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.cli import main
 from eftrain_hw.runtime.benchmark import PASSES, Layer, LayerBench, LayerError
+from eftrain_hw.runtime.benchmark.network import bench_network
+from sim.models.conv_networks import CONV_NETWORKS
 from sim.models.step_bench import CONFIGS
 
 CONV = Layer(
@@ -312,3 +314,13 @@ def test_performance_page(monkeypatch):
     assert first.endswith("| FP | 970 | 980 | 1,000 | 1,010 (+1.0%) | 97.0% | 98.0% |"
                           " accumulator 2.0% | 16.0% |")  # fmt: skip
     assert "| VGG-16 | 16 | 970 |  | 1,010 | 96.0% |  |" in page
+
+
+@pytest.mark.rtl
+@pytest.mark.parametrize("name", ["grouped", "upsampled", "partly_frozen"])
+def test_a_trainer_takes_every_convolution(name):
+    """Parameters, masks and momentum reach the device, and a step of `Trainer.fit` is exact."""
+    report, profile = bench_network(CONV_NETWORKS[name](), CONFIGS["4x4"], batch=2)
+    assert report["bit_exact"] and 0 < report["utilisation"] < 1
+    names = [each.name for each in profile.descriptors]
+    assert any(name.endswith(" gradient") for name in names)

@@ -40,7 +40,9 @@ def exponent_line(tensor):
 
 
 def wait_for(load, engines):
-    """The load's first iteration waits for what engines ("drain", "vector") were given."""
+    """The load's first iteration waits for what engines were given: "drain", "vector", None or a
+    collection of these names."""
+    engines = [engines] if isinstance(engines, str) else engines or ()
     for engine in sorted(engines):
         load.patch(OR_FIRST, f"wait_{engine}", ALL_LOOPS, 1)
 

@@ -117,7 +117,7 @@ def loss_descriptor(config, op, batch, tensors, tag):
 def update_descriptor(config, op, tensors, tag):
     """SGD of a layer's weights and biases."""
     commands = []
-    for name in op.parameters:
+    for name in ("weight", "bias") if op.bias else ("weight",):
         prefix = f"{op.key}.{name}"
         if f"{prefix}.momentum" not in tensors:  # frozen
             continue

@@ -153,5 +153,6 @@ def _process(config, c, memory):
 
 
 def macs_of(op, batch):
-    """Multiplications of a pass of a convolution."""
-    return prod(op.weight_shape) * op.out_shape[1] * op.out_shape[2] * batch
+    """Multiplications of a pass of a convolution, those by zeros between groups not counted."""
+    _, height, width = op.in_shape if op.transposed else op.out_shape
+    return prod(op.weight_shape) * height * width * batch

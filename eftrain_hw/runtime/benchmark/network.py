@@ -1,11 +1,11 @@
 """A network's training step on the RTL: cycles, where they went, and whether every bit is right."""
 
 import time
-from math import prod
 
 import numpy as np
 
 from ...compiler import compile_network, nn, optim
+from ...compiler.timing import macs_of
 from ..device import open_device
 from ..trainer import Trainer
 from .measure import BYTES_PER_CYCLE, memory_bytes, model_cycles
@@ -25,8 +25,8 @@ def ideal_cycles(program, ops=None):
     macs = 0
     for op in program.ops if ops is None else ops:
         if hasattr(op, "weight_shape"):
-            passes = 3 if op.input_gradient else 2
-            macs += passes * program.batch_size * prod(op.out_shape[1:]) * prod(op.weight_shape)
+            passes = 1 + op.input_gradient + op.train_weight
+            macs += passes * macs_of(op, program.batch_size)
     return macs / (program.config.rows * program.config.lanes)
 
 
