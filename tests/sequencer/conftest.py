@@ -80,9 +80,19 @@ class Bench:
         self.config = config
 
     def run(
-        self, words, *, stall=0.0, work=(0, 20), seed=0, cycles=60_000, address=0x4000, abandon=()
+        self,
+        words,
+        *,
+        stall=0.0,
+        work=(0, 20),
+        seed=0,
+        cycles=60_000,
+        address=0x4000,
+        abandon=(),
+        lines=0,
     ):
-        """Run a program, after runs that a reset ends after the numbers of cycles in `abandon`.
+        """Run a program, after runs that a reset ends after the numbers of cycles in `abandon`;
+        `lines` is what `program_address` says of the first descriptor.
         Returns (commands in order of issue, error or None); a command is
         (opcode, words, cycle, whether all was idle when its first word came)."""
         rng = random.Random(seed)
@@ -179,7 +189,7 @@ class Bench:
                 cycle += 1
 
         async def control(ctx):
-            ctx.set(dut.program_address, address)
+            ctx.set(dut.program_address, address + lines)
             await ctx.tick().repeat(3)
             for after in abandon:
                 ctx.set(dut.start, 1)

@@ -175,9 +175,12 @@ class Machine:
                 arrived.fire()
 
             self._fetcher.ask(bursts_of(0, line, size), come)
-            while sum(count for count, _ in came) < line:
-                yield arrived
-            yield came[-1][1] + _CHECKED
+            if number or words > (_LINE - 1) * line:  # else `program_address` says how long it is
+                while sum(count for count, _ in came) < line:
+                    yield arrived
+                yield came[-1][1] + _CHECKED
+            else:
+                yield kernel.now + _NEXT
             for first in range(line, words, REQUEST_BEATS):
                 while not self._fetcher.room:
                     yield self._fetcher.taken
@@ -336,6 +339,9 @@ class Machine:
                 self.loader.slots["stationary"].release(
                     self._before_last + rows + 1 if n > 1 else ready + 1
                 )
+            if cost.part:
+                self.drain.parts.append(end + latency + 1)
+                self.drain.changed.fire()
             if cost.release_accumulator:
                 self.drain.full.append(end + latency + 1)
                 self.drain.changed.fire()
