@@ -165,6 +165,7 @@ class Accelerator(wiring.Component):
             banks.acquire.eq(compute.accumulator_acquire),
             banks.publish.eq(compute.accumulator_publish),
             drain.accumulator_full.eq(banks.full),
+            drain.accumulator_part.eq(compute.accumulator_part),
             banks.release.eq(drain.accumulator_release),
         ]
 

@@ -39,6 +39,7 @@ def random_command(rng, loops, patches=4):
         when_first=rng.choice([0, 0, 0, rng.choice(masks[5 - loops :] or [0])]),
         when_last=rng.choice([0, 0, 0, rng.choice(masks[5 - loops :] or [0])]),
         fence=rng.random() < 0.15,
+        not_last=rng.random() < 0.15,
     )
     for _ in range(rng.randint(0, patches)):
         name = rng.choice(list(layout.fields))

@@ -6,8 +6,9 @@ from math import gcd, prod
 from .. import nn
 from ..fold import is_worth_folding
 from ..parameters import channel_positions
+from ..passes.split import best_split
 from ..program import ConvOp
-from ..tile_strips import strip_split, strip_splits
+from ..tile_strips import strip_splits
 
 __all__ = ["folds_input", "lower_convolution", "lower_linear"]
 
@@ -94,7 +95,7 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
 def _split(state, op):
     """How the lanes share out the weight gradient's pixels."""
     if op.dilation == (1, 1) and op.parts == 1 and not op.transposed:
-        return strip_split(state.config, op, state.batch)
+        return best_split(state.config, op, state.batch)
     if op.transposed:
         op = replace(op, in_shape=op.out_shape, out_shape=op.in_shape)
     return strip_splits(state.config.lanes, state.batch, *op.out_shape[1:])[0]
