@@ -46,7 +46,9 @@ class Drain(wiring.Component):
     accumulator_full : In(1)
         Level: the bank that this side's pointer refers to has been handed over.
     accumulator_part : In(1)
-        Pulse: a part of the array's bank is done. Up to 255 may wait for their commands.
+        Level: a part of the array's bank is done that no command has taken.
+    accumulator_part_taken : Out(1)
+        Pulse: one has.
     accumulator_release : Out(1)
         Pulse: that bank is given back, and the pointer goes on to the other one.
     element_run, element_items : Out(streams)
@@ -84,6 +86,7 @@ class Drain(wiring.Component):
                 "accumulator": Out(AccumulatorRead(config)),
                 "accumulator_full": In(1),
                 "accumulator_part": In(1),
+                "accumulator_part_taken": Out(1),
                 "accumulator_release": Out(1),
                 "element_run": Out(stream.Signature(item_run(config))),
                 "element_items": Out(stream.Signature(32 * lanes)),
@@ -123,14 +126,9 @@ class Drain(wiring.Component):
 
         # command: one that acquires a bank is taken when the bank is there, so that `busy` is work
         take = self.command.valid & self.command.ready
-        parts, some = Signal(8), Signal()
-        of_part = take & self.command.payload.part
-        m.d.sync += [
-            parts.eq(parts + self.accumulator_part - of_part),
-            some.eq((parts > 1) | ((parts != 0) & ~of_part)),
-        ]
         granted = ~self.command.payload.acquire | (self.accumulator_full & ~walk.busy)
-        granted &= ~self.command.payload.part | some
+        granted &= ~self.command.payload.part | self.accumulator_part
+        m.d.comb += self.accumulator_part_taken.eq(take & self.command.payload.part)
         m.d.comb += [
             self.command.ready.eq(~runs.busy & walk.room & granted),
             runs.start.eq(take),

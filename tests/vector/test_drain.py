@@ -244,7 +244,8 @@ def test_a_part_is_stored_when_it_is_done(make_bench):
     due, left = [50, 51, 200], []
 
     def done(ctx):
-        ctx.set(dut.accumulator_part, int(bench.cycles in due))
+        done_parts = sum(bench.cycles >= cycle for cycle in due)
+        ctx.set(dut.accumulator_part, int(done_parts > 3 - len(bench.commands.items)))
         if bench.cycles == 200:
             bench.accumulators.full[0] = 1
         if bench.cycles in (45, 100, 199):
