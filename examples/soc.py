@@ -222,7 +222,7 @@ class SocDevice(MemoryDevice):
             raise DeviceError(0, "timeout", "no interrupt after 20,000 cycles")
 
         return self.host.run(
-            RAM_BASE + self.program.addresses[name],
+            self.program.entry(name, RAM_BASE),
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,

@@ -112,7 +112,7 @@ class Device:
         def limit():
             assert next(waits) * WAIT < self.limit, f"no end after {self.limit} cycles"
 
-        address = BASE + self.program.addresses[name] if address is None else address
+        address = self.program.entry(name, BASE) if address is None else address
         result = await bridge(self.host.run)(
             address, **LEARNING, valid_images=self.valid, tags=self.program.tags,
             locate=lambda at: None, limit=limit,

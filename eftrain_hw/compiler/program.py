@@ -242,6 +242,12 @@ class Program:
             words += padded(descriptor.words(base_line=base // LINE_BYTES))
         return np.array(words, np.uint32)
 
+    def entry(self, name, base=0):
+        """What the register `program_address` takes for a program in a memory that starts at
+        `base`: its address, and how many lines its first descriptor has where 6 bits hold that."""
+        lines = -(-4 * len(self.descriptors[name][0].words()) // LINE_BYTES)
+        return base + self.addresses[name] + (lines if lines < LINE_BYTES else 0)
+
     @property
     def fingerprint(self):
         """Hash of the network's layers and parameter shapes: what a checkpoint must match."""

@@ -18,6 +18,7 @@ from .tiling import (
 __all__ = ["strip_split", "strip_splits", "weight_gradient_tilings"]
 
 LOOPS = ["group", "column", "tap", "image", "row"]
+LAST_PART = 200  # cycles of the last bank's last part, about: the others are stored before
 WORTH = 0.98  # of the cycles, for strips with more halo
 
 
@@ -115,6 +116,8 @@ def _priced(config, op, strips, tap, column, group, rows, images):
     stationary = images * blocks * strip_bytes(
         config, lanes, rows, strips.columns, strips.columns >= width
     )
+    first = ceil_div(moving + stationary, config.bus_bytes)
+    stored = m_tiles(config, blocks) * config.rows * column * tap * kw * lanes * 4
     loads = reloads(loops, counts, {"part", "column", "tap", "image", "row"}) * moving
     loads += reloads(loops, counts, {"part", "group", "image", "row"}) * stationary
     return estimate(
@@ -123,6 +126,7 @@ def _priced(config, op, strips, tap, column, group, rows, images):
         counts["column"] * counts["tap"] * all_sweeps * sweep,
         loads,
         parts * out_blocks * in_blocks * kh * kw * lanes * lanes * 4,
+        exposed=first + min(LAST_PART, ceil_div(stored, config.bus_bytes)),
     )
 
 

@@ -126,7 +126,7 @@ def estimate(config, tiling, compute, load_bytes, store_bytes, *, drain=0, late=
     memory = ceil_div(load_bytes + store_bytes, config.bus_bytes)
     tiling.load_bytes, tiling.store_bytes = load_bytes, store_bytes
     edge = ceil_div(memory, tiles) if exposed is None else exposed
-    busiest = max(compute + tiles * 2 + late, memory, drain, tiles * ISSUE_CYCLES)
+    busiest = max(compute + late, memory, drain, tiles * ISSUE_CYCLES)
     tiling.cycles = busiest + edge + 150
     return tiling
 

@@ -201,8 +201,9 @@ REGISTERS = (
     _one("error_index", 0x054, 32, "ro", "its number in the program, from 0"),
     *_pair("error_address", 0x058, "ro",
            "first byte of the burst or request that a memory error is about"),
-    *_pair("program_address", 0x060, "rw", "byte address of the program, a multiple of 64",
-           locked=True, low=6),
+    *_pair("program_address", 0x060, "rw", "byte address of the program, a multiple of 64; the"
+           " low 6 bits: lines of 64 bytes of its first descriptor, or 0",
+           locked=True),
     *_pair("window_base", 0x068, "rw", "first byte that the core may touch", locked=True),
     *_pair("window_limit", 0x070, "rw", "end of the bytes that the core may touch", locked=True),
     _one("watchdog", 0x078, 32, "rw", "cycles without progress that end a step; 0: none",

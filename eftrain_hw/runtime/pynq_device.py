@@ -163,7 +163,7 @@ class PynqDevice(MemoryDevice):
                 raise error
 
         result = self.host.run(
-            self._memory.address + self.program.addresses[name],
+            self.program.entry(name, self._memory.address),
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,

@@ -102,7 +102,7 @@ class SerialDevice(MemoryDevice):
                 raise DeviceError(0, "step_timeout", f"no end after {self._timeout:g} s")
 
         return self.host.run(
-            self.link.memory_base + self.program.addresses[name],
+            self.program.entry(name, self.link.memory_base),
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,

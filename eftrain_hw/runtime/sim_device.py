@@ -150,7 +150,7 @@ class SimDevice(MemoryDevice):
 
     def _start(self, name, learning_rate, momentum, valid_images, limit):
         return self.host.run(
-            self._memory_base + self.program.addresses[name],
+            self.program.entry(name, self._memory_base),
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,

@@ -5,7 +5,8 @@ __all__ = ["PROGRAM_ERRORS", "ProgramError"]
 PROGRAM_ERRORS = {
     "bad_magic": (0x10, "word 0 of a descriptor does not carry the magic number"),
     "bad_version": (0x11, "the descriptor's version is not the one that this core runs"),
-    "bad_length": (0x12, "a descriptor is shorter than its header or longer than its memory"),
+    "bad_length": (0x12, "a descriptor is shorter than its header or longer than its memory, or the"
+                         " first one is not as long as program_address says"),
     "bad_checksum": (0x13, "the words of a descriptor do not sum to 0"),
     "bad_loop_count": (0x14, "a loop count is not 1 to 65535"),
     "bad_command_count": (0x15, "the commands do not fill the descriptor exactly"),

@@ -12,6 +12,7 @@ from .program_format import (
     LINE_WORDS,
     LOOPS,
     MAGIC,
+    NOT_LAST,
     OR_FIRST,
     OR_LAST,
     VERSION,
@@ -129,6 +130,8 @@ def _nest(header, body, lengths, descriptor):
             if length != lengths[opcode]:
                 raise ProgramError("bad_template", descriptor, tag)
             if when & _ALL_LOOPS & ~first or when >> 8 & _ALL_LOOPS & ~last:
+                continue
+            if head >> 24 & NOT_LAST and last == _ALL_LOOPS:
                 continue
             command = body[here : here + length]
             for k in range(here + length, position, 2):

@@ -12,7 +12,8 @@ the innermost body issues the commands in order, each patched for the current lo
              w10 reserved, 0
              w11 checksum: all words of the descriptor sum to 0 modulo 2^32
     command  c0  opcode | template words << 8 | patches << 16 | flags << 24
-                 flags: bit 0 fence: wait until every engine is idle and every write is answered
+                 flags: bit 0 fence: wait until every engine is idle and every write is answered;
+                 bit 1 not last: not in the last iteration, that of all loops at their last index
              c1  when_first | when_last << 8: issue only while every loop of the mask is at its
                  first (last) index; bit d is loop d
              template words, then patches of two words:
@@ -39,6 +40,7 @@ __all__ = [
     "LAST",
     "LOOPS",
     "MAGIC",
+    "NOT_LAST",
     "OR_FIRST",
     "OR_LAST",
     "PATCH_KINDS",
@@ -51,7 +53,7 @@ MAGIC = 0xEF7A
 VERSION = 1
 HEADER_WORDS = 12
 LOOPS = 5
-FENCE = 1
+FENCE, NOT_LAST = 1, 2
 ADD, LAST, OR_FIRST, OR_LAST = range(4)
 PATCH_KINDS = {"add": ADD, "last": LAST, "or_first": OR_FIRST, "or_last": OR_LAST}
 LINE_WORDS = 16
@@ -85,6 +87,7 @@ class Command:
     fence: bool = False
     patches: list = field(default_factory=list)
     work: object = None
+    not_last: bool = False
 
     def patch(self, kind, name, loops, value):
         """Add a patch of field `name`; returns the command."""
@@ -103,7 +106,7 @@ class Command:
             if field_.line:
                 values[name] = values.get(name, 0) + base_line
         template = self.layout.pack(**values)
-        flags = FENCE if self.fence else 0
+        flags = (FENCE if self.fence else 0) | (NOT_LAST if self.not_last else 0)
         head = self.layout.opcode | len(template) << 8 | len(self.patches) << 16 | flags << 24
         patches = [word for patch in self.patches for word in patch.words()]
         return [head, self.when_first | self.when_last << 8, *template, *patches]

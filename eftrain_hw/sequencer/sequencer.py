@@ -13,7 +13,7 @@ from .issuer import Issuer, issue_ports
 from .loop_nest import LoopNest
 from .opcodes import LAYOUTS
 from .patcher import Patcher
-from .program_format import FENCE, HEADER_WORDS, LOOPS
+from .program_format import FENCE, HEADER_WORDS, LOOPS, NOT_LAST
 
 __all__ = ["Sequencer"]
 
@@ -213,7 +213,9 @@ class Sequencer(wiring.Component):
             for layout in self._layouts:
                 with m.Case(layout.opcode):
                     m.d.comb += [known.eq(1), length.eq(layout.words)]
-        due = ~((word[:LOOPS] & ~loops.first) | (word[8 : 8 + LOOPS] & ~loops.last)).any()
+        skipped = Signal(reset_less=True)  # in the last iteration
+        misses = (word[:LOOPS] & ~loops.first) | (word[8 : 8 + LOOPS] & ~loops.last)
+        due = ~(misses.any() | skipped)
 
         def fail(name):
             m.d.sync += [self.error.eq(1), self.error_code.eq(code[name]), own.eq(1)]
@@ -295,6 +297,7 @@ class Sequencer(wiring.Component):
                     template.eq(word[8:16]),
                     patches.eq(word[16:24]),
                     fence.eq((word[24:] & FENCE) != 0),
+                    skipped.eq(((word[24:] & NOT_LAST) != 0) & loops.last.all()),
                     position.eq(0),
                 ]
                 with m.If(word_valid):

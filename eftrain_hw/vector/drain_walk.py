@@ -160,9 +160,9 @@ class DrainWalk(wiring.Component):
             ]
 
         # banks; `full` answers a release two cycles after it was decided
-        bank, granted = Signal(), Signal()
+        bank, granted, pause = Signal(), Signal(), Signal()
         given, settling = Signal(), Signal()
-        m.d.comb += [self.want.eq(active & granted), self.release.eq(settling)]
+        m.d.comb += [self.want.eq(active & granted & ~pause), self.release.eq(settling)]
         m.d.comb += self.busy.eq(active | has_waiting | given | settling)
         m.d.sync += [given.eq(finish & c.release), settling.eq(given)]
         with m.If(given):
@@ -171,6 +171,13 @@ class DrainWalk(wiring.Component):
             m.d.sync += granted.eq(~waiting.acquire)
         with m.Elif(self.full & ~given & ~settling):
             m.d.sync += granted.eq(1)
+
+        # pace: a group, then 2^pace - 1 cycles without one
+        pauses = Signal((1 << len(c.pace)) - 1, reset_less=True)
+        with m.If(step):
+            m.d.sync += [pauses.eq((1 << c.pace) - 1), pause.eq(c.pace != 0)]
+        with m.Elif(pause):
+            m.d.sync += [pauses.eq(pauses - 1), pause.eq(pauses != 1)]
 
         # address
         m.d.sync += [self.bank.eq(bank ^ given), self.position.eq(place + offset)]

@@ -39,6 +39,7 @@ def random_command(rng, loops, patches=4):
         when_first=rng.choice([0, 0, 0, rng.choice(masks[5 - loops :] or [0])]),
         when_last=rng.choice([0, 0, 0, rng.choice(masks[5 - loops :] or [0])]),
         fence=rng.random() < 0.15,
+        not_last=rng.random() < 0.15,
     )
     for _ in range(rng.randint(0, patches)):
         name = rng.choice(list(layout.fields))
@@ -80,9 +81,19 @@ class Bench:
         self.config = config
 
     def run(
-        self, words, *, stall=0.0, work=(0, 20), seed=0, cycles=60_000, address=0x4000, abandon=()
+        self,
+        words,
+        *,
+        stall=0.0,
+        work=(0, 20),
+        seed=0,
+        cycles=60_000,
+        address=0x4000,
+        abandon=(),
+        lines=0,
     ):
-        """Run a program, after runs that a reset ends after the numbers of cycles in `abandon`.
+        """Run a program, after runs that a reset ends after the numbers of cycles in `abandon`;
+        `lines` is what `program_address` says of the first descriptor.
         Returns (commands in order of issue, error or None); a command is
         (opcode, words, cycle, whether all was idle when its first word came)."""
         rng = random.Random(seed)
@@ -179,7 +190,7 @@ class Bench:
                 cycle += 1
 
         async def control(ctx):
-            ctx.set(dut.program_address, address)
+            ctx.set(dut.program_address, address + lines)
             await ctx.tick().repeat(3)
             for after in abandon:
                 ctx.set(dut.start, 1)

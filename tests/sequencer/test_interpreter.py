@@ -11,6 +11,7 @@ from eftrain_hw.sequencer.interpreter import issued_commands
 from eftrain_hw.sequencer.program_format import (
     ADD,
     LAST,
+    LOOPS,
     OR_FIRST,
     OR_LAST,
     Command,
@@ -49,6 +50,13 @@ def test_a_nest_of_three_commands_equals_python_loops():
         else:
             got.append(("drain", fields["run"]))
     assert got == want
+
+
+def test_a_command_that_leaves_out_the_last_iteration():
+    all_but, last = Command(DRAIN, {"run": 1}, not_last=True), Command(DRAIN, {"run": 2})
+    last.when_last = (1 << LOOPS) - 1
+    words = Descriptor(0, [2, 3], [all_but, last], last=True).words()
+    assert [fields["run"] for _, fields, _ in issued_commands(words)] == [1, 1, 1, 1, 1, 2]
 
 
 def test_patches_apply_in_order_and_additions_wrap():

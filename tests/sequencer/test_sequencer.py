@@ -67,6 +67,30 @@ def test_a_descriptor_as_long_as_its_memory(bench, config):
     assert [c["words"] for c in issued] == [w[3] for w in expected(program)]
 
 
+@pytest.mark.parametrize("ports, stall", [(2, 0), (1, 0.5)])
+def test_a_first_descriptor_of_known_length_is_asked_for_at_once(bench, make_program, ports, stall):
+    program = make_program(random.Random(5))
+    want = expected(program)
+    lines = -(-program[1] // 16)
+    assert lines > 2 and len(program) > 16 * lines, "two descriptors, the first of some lines"
+    first = []
+    for said in (0, lines):
+        run = bench(AcceleratorConfig(descriptor_words=512, ports=ports))
+        issued, outcome = run.run(program, stall=stall, lines=said)
+        assert outcome["done"] and [c["words"] for c in issued] == [w[3] for w in want]
+        first.append(issued[0]["cycle"])
+    assert first[1] <= first[0] - 12, "the latency of the memory is waited for once"
+
+
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_a_first_descriptor_of_another_length_than_said(bench, make_program, wrong):
+    program = make_program(random.Random(5))
+    lines = -(-program[1] // 16)
+    issued, outcome = bench().run(program, lines=lines + wrong)
+    assert not issued and outcome["code"] == PROGRAM_ERRORS["bad_length"][0]
+    assert outcome["index"] == 0
+
+
 @pytest.mark.parametrize("name", sorted(PROGRAM_ERRORS))
 def test_stops_with(name, bench, malformed):
     words, half_words, before = malformed(name)

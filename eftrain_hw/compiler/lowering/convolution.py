@@ -6,6 +6,7 @@ from math import gcd, prod
 from .. import nn
 from ..fold import is_worth_folding
 from ..parameters import channel_positions
+from ..passes.split import best_split
 from ..program import ConvOp
 from ..tile_strips import strip_split, strip_splits
 
@@ -94,7 +95,7 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
 def _splits(state, op):
     """How the lanes share out the pixels in the gradients of the weights and of the biases."""
     if not op.transposed:
-        split = strip_split(state.config, op, state.batch)
+        split = best_split(state.config, op, state.batch)
         return split, split
     convolution = replace(op, in_shape=op.out_shape, out_shape=op.in_shape)
     split = strip_split(state.config, convolution, state.batch)

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from ..timing import descriptor_time
 
-__all__ = ["best_of", "choose", "without_addresses"]
+__all__ = ["LONG", "best_of", "choose", "cost_of", "without_addresses"]
 
 SHORTLIST = 20  # tilings that the model may look at,
 LONG, FEW = 1_000_000, 3  # but of passes so long that first loads hardly count
 LEAST, BEATS = 3, 120_000  # tilings that it looks at; more while they move so little together
 TRAFFIC = 0.25  # cycles that a beat on the bus is worth: the vector unit works meanwhile
 BEST = 1.005  # times the least, in time and traffic: no need to look further
-GOOD, LATE = 1.029, 6  # times the least; a cycle beyond that counts so much more
+GOOD, LATE = 1.029, 25  # times the least; a cycle beyond that counts so much more
 
 _KEPT = 4096
 _chosen = {}  # (configuration, words of the first tiling's descriptor): number of the best tiling
@@ -77,12 +77,8 @@ def best_of(config, tilings, timed):
     """
     bound, leanest = tilings[0].bound, min(tiling.dram_bytes for tiling in tilings)
 
-    def cost(cycles, beats, least):
-        late = LATE if bound > least else 0
-        return cycles + TRAFFIC * beats + late * max(0, cycles - GOOD * bound)
-
     def estimated(tiling, least=bound):
-        return cost(tiling.cycles, tiling.dram_bytes / config.bus_bytes, least)
+        return cost_of(bound, tiling.cycles, tiling.dram_bytes / config.bus_bytes, least)
 
     few = FEW if bound > LONG else SHORTLIST // 2
     short = sorted(tilings, key=estimated)[:few]
@@ -98,4 +94,11 @@ def best_of(config, tilings, timed):
         if len(found) >= LEAST and moved + beats > BEATS:
             break
     least = min(beats for _, beats, _ in found)
-    return min(found, key=lambda entry: cost(*entry[:2], least))[2]
+    return min(found, key=lambda entry: cost_of(bound, *entry[:2], least))[2]
+
+
+def cost_of(bound, cycles, beats, least):
+    """Time and weighted traffic, where the array works `bound` cycles and the bus at least
+    `least`."""
+    late = LATE if bound > least else 0
+    return cycles + TRAFFIC * beats + late * max(0, cycles - GOOD * bound)

@@ -42,14 +42,15 @@ class Drain(NamedTuple):
 
     Members
     -------
-    acquire, release, raw : bool
+    acquire, part, release, raw : bool
     interval : int
-        Cycles a group takes in the writer.
+        Cycles from group to group: of its pace, or that it takes in the writer.
     runs : tuple of Run
     write_beats, mask_beats : int
     """
 
     acquire: bool
+    part: bool
     release: bool
     raw: bool
     interval: int
@@ -63,7 +64,9 @@ def drain_cost(config, fields):
     return _drain_cost(
         config,
         fields["acquire"],
+        fields["part"],
         fields["release"],
+        fields["pace"],
         fields["raw"],
         fields["mask"],
         fields["blocks"],
@@ -134,7 +137,9 @@ def _run(config, raw, mask, lines, first, run):
 def _drain_cost(
     config,
     acquire,
+    part,
     release,
+    pace,
     raw,
     mask,
     blocks,
@@ -160,14 +165,15 @@ def _drain_cost(
     writes = masks = 0
     for each in runs:
         masks += each.mask[1] if each.mask else 0
-        for part in each.parts:
-            writes += sum(request[1] for request in (part.elements, part.exponents) if request)
+        for piece in each.parts:
+            writes += sum(request[1] for request in (piece.elements, piece.exponents) if request)
     item = config.drain_lanes * (4 if raw else config.element_bytes)
     return Drain(
         bool(acquire),
+        bool(part),
         bool(release),
         bool(raw),
-        max(1, item // config.bus_bytes),
+        max(1 << pace, item // config.bus_bytes),
         runs,
         writes,
         masks,

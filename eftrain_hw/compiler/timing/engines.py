@@ -22,6 +22,7 @@ class Compute(NamedTuple):
     release_moving: bool
     release_stationary: bool
     release_accumulator: bool
+    part: bool
 
 
 def compute_cost(config, fields):
@@ -37,4 +38,5 @@ def compute_cost(config, fields):
         bool(fields["release_moving"]),
         bool(fields["release_stationary"]),
         bool(fields["release_accumulator"]),
+        bool(fields["part"]),
     )

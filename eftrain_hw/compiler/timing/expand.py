@@ -89,6 +89,7 @@ def expand(descriptor, counts=None):
                 command.when_first,
                 command.when_last,
                 command.fence,
+                command.not_last,
                 position,
             )
         )
@@ -98,8 +99,9 @@ def expand(descriptor, counts=None):
         for d in range(LOOPS):
             first |= (indices[d] == 0) << d
             last |= (indices[d] == loops[d] - 1) << d
-        for layout, template, patches, when_first, when_last, fence, position in commands:
-            if when_first & ~first or when_last & ~last:
+        ends = last == (1 << LOOPS) - 1
+        for layout, template, patches, when_first, when_last, fence, other, position in commands:
+            if when_first & ~first or when_last & ~last or (other and ends):
                 skipped += _NOT_DUE
                 continue
             words = template.copy()

@@ -89,9 +89,12 @@ class Sequencer:
                 arrived.fire()
 
             self._fetcher.ask(bursts_of(0, line, size), come)
-            while sum(count for count, _ in came) < line:
-                yield arrived
-            yield came[-1][1] + _CHECKED
+            if number or words > (_LINE - 1) * line:  # else `program_address` says how long it is
+                while sum(count for count, _ in came) < line:
+                    yield arrived
+                yield came[-1][1] + _CHECKED
+            else:
+                yield kernel.now + _NEXT
             for first in range(line, words, REQUEST_BEATS):
                 while not self._fetcher.room:
                     yield self._fetcher.taken
