@@ -138,7 +138,7 @@ def test_plot(tmp_path):
 
 
 def test_plot_of_what_was_found(tmp_path):
-    configs = [AcceleratorConfig(rows=8, lanes=8), AcceleratorConfig(rows=4, lanes=8, format="fp32")]
+    configs = [AcceleratorConfig(rows=8, lanes=8, format=name) for name in ("bfp8", "fp32")]
     points = [Point(config, resources(config), 10**6) for config in configs]
     plan = StepPlan(configs[0], 4, 0, [], 10**6)
     write_roofline(plan, tmp_path / "front.png", "two", Exploration(points, 9, 2))
