@@ -20,6 +20,7 @@ import numpy as np
 from eftrain_hw import AcceleratorConfig, compile_network, nn, open_device, optim
 from eftrain_hw.runtime.benchmark.layer import Layer, layer_program
 from eftrain_hw.runtime.benchmark.measure import BYTES_PER_CYCLE
+from eftrain_hw.runtime.device import DeviceError
 from eftrain_hw.sequencer.opcodes import BY_OPCODE
 from eftrain_hw.sequencer.program_format import (
     FENCE,
@@ -285,33 +286,31 @@ def main():
     parser.add_argument("--all", action="store_true", help="measure again what is there")
     parser.add_argument("--config", choices=CONFIGS, help="of this configuration only")
     arguments = parser.parse_args()
-    kept, result = {}, []
+    kept = {}
     if arguments.output.exists():
         kept = {_key(e): e for e in json.loads(arguments.output.read_text())["entries"]}
+    work = [{"config": name, **entry} for name, entry in corpus()]
     devices = {}
-    for name, entry in corpus():
-        entry = {"config": name, **entry}
-        old = kept.get(_key(entry))
-        config = AcceleratorConfig(**CONFIGS[name])
-        if arguments.config not in (None, name):
-            result += [old] if old else []
+    for entry in work:
+        name = entry["config"]
+        if arguments.config not in (None, name) or (_key(entry) in kept and not arguments.all):
             continue
+        config = AcceleratorConfig(**CONFIGS[name])
+        if name not in devices:
+            devices[name] = open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE)
         try:
-            if arguments.all or old is None:
-                if name not in devices:
-                    devices[name] = open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE)
-                program = entry_program(config, entry)
-                old = {**entry, "runs": measure(devices[name], program)}
-        except ValueError as error:
+            runs = measure(devices[name], entry_program(config, entry))
+            kept[_key(entry)] = {**entry, "runs": runs}
+        except (ValueError, DeviceError) as error:  # a tile that does not fit; a step that hangs
             print(f"{name} {entry}: {error}", file=sys.stderr)
             continue
-        result.append(old)
+        result = [kept[_key(each)] for each in work if _key(each) in kept]
         lines = ",\n".join(json.dumps(each) for each in result)
         text = f'{{"configs": {json.dumps(CONFIGS)}, "entries": [\n{lines}\n]}}\n'
         arguments.output.write_text(text)
     for device in devices.values():
         device.close()
-    print(f"{len(result)} entries in {arguments.output}")
+    print(f"{len(kept)} entries in {arguments.output}")
 
 
 def _key(entry):

@@ -8,6 +8,7 @@ BYTES_PER_CYCLE = 16  # of the memory, see `timing.Memory`
 _STYLES = {"forward": ("o", "#1f77b4"), "backward": ("s", "#2ca02c"),
            "weight gradient": ("^", "#d62728")}  # fmt: skip
 _FORMATS = {"bfp8": "#1f77b4", "fp32": "#d62728"}
+_WIDE, _HIGH = 5, 1.09  # thousand LUTs, and ratio, that a configuration's name takes
 _LABELS = 8  # passes farthest below their roof are named
 
 
@@ -97,32 +98,32 @@ def _name_slowest(axes, points, peak):
 
 
 def _draw_front(axes, found):
-    """LUTs and milliseconds of all points; those that none beats are joined and named."""
-    front = found.front
+    """LUTs and milliseconds of all points; those that none beats are filled, and named."""
+    front, placed = found.front, []
     for name, colour in _FORMATS.items():
         own = [p for p in found.points if p.config.format == name]
-        best = sorted((p for p in own if p in front), key=lambda p: p.resources.lut)
+        best = [p for p in own if p in front]
         if not own:
             continue
-        axes.scatter(*zip(*map(_place, own)), color=colour, alpha=0.35, s=25)
-        axes.plot(*zip(*map(_place, best)), "o-", color=colour, linewidth=1, label=name)
-        placed = []
+        axes.scatter(*zip(*map(_place, own)), facecolors="none", edgecolors=colour, s=30)
+        axes.scatter(*zip(*map(_place, best)), color=colour, s=40, label=name, zorder=3)
         for point in best:
             x, y = _place(point)
-            if any(abs(x - a) < 1.2 and max(y / b, b / y) < 1.12 for a, b in placed):
+            if any(abs(x - a) < _WIDE and max(y / b, b / y) < _HIGH for a, b in placed):
                 continue
             placed.append((x, y))
             label = f"{point.config.rows}x{point.config.lanes}, {point.resources.bram:g} BRAM"
             axes.annotate(
-                label, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, va="bottom"
+                label, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8, va="bottom"
             )
     axes.set_yscale("log")
-    axes.margins(x=0.14, y=0.1)
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right + _WIDE)
     for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         axis(lambda value, _: f"{value:g}")
     axes.set_xlabel("thousand LUTs")
     axes.set_ylabel("training step, ms")
-    axes.set_title(f"{found.fitting} configurations fit; those that none beats are joined")
+    axes.set_title(f"{found.fitting} configurations fit; filled: none beats them (BRAM counts too)")
     axes.grid(True, which="both", alpha=0.25)
     axes.legend(loc="upper right")
 

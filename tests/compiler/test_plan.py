@@ -7,10 +7,10 @@ import pytest
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.cli import main
 from eftrain_hw.compiler.devices import device_of
-from eftrain_hw.compiler.explore import Point, explore, pareto
-from eftrain_hw.compiler.plan import plan_step
+from eftrain_hw.compiler.explore import Exploration, Point, explore, pareto
+from eftrain_hw.compiler.plan import PassPlan, StepPlan, plan_step
 from eftrain_hw.compiler.resources import Resources, resources
-from eftrain_hw.compiler.roofline import roofline_points
+from eftrain_hw.compiler.roofline import roofline_points, write_roofline
 from eftrain_hw.networks import NETWORKS, digits, lenet5
 
 FIELDS = {
@@ -135,6 +135,16 @@ def test_plot(tmp_path):
     out = tmp_path / "roofline.png"
     assert main(["plan", "--network", "digits", "--batch", "4", "--plot", str(out)]) == 0
     assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_plot_of_what_was_found(tmp_path):
+    configs = [AcceleratorConfig(rows=8, lanes=8, format=name) for name in ("bfp8", "fp32")]
+    points = [Point(config, resources(config), 10**6) for config in configs]
+    one = PassPlan("0.Conv2d", "forward", 6400, 100, 200, 100, 1600, 1600, 64, "memory")
+    plan = StepPlan(configs[0], 4, 0, [one], 10**6)
+    write_roofline(plan, tmp_path / "front.png", "two", Exploration(points, 9, 2))
+    assert (tmp_path / "front.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert pareto(points) == points  # another format beats nobody
 
 
 def test_points_lie_under_the_roof():
