@@ -17,9 +17,9 @@ from eftrain_hw import AcceleratorConfig
 FILE = Path(__file__).parents[1] / "tests" / "compiler" / "synthesis.json"
 DOUBLED = {"moving_words": 1024, "stationary_words": 1024, "accumulator_depth": 1024}
 CONFIGS = {
-    "16x16": {},
+    "16x16": {"axi": "axi3"},
     "16x16 with all options": {"bfp16": True, "vector_programs": True},
-    "32x16": {"rows": 32},
+    "32x16": {"rows": 32, "lut_chains": 10},
     "8x8 fp32": {"rows": 8, "lanes": 8, "format": "fp32"},
     "16x16 drain 4": {"drain_lanes": 4},
     "8x16": {"rows": 8},
