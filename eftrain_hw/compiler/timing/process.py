@@ -11,10 +11,10 @@ from ...vector.program_format import CHUNK
 
 __all__ = ["ProcessWork", "Stage", "process_cycles", "process_work"]
 
-_LOAD = 29  # of an instruction by the walker, before its first segment
+_LOAD = 27  # of an instruction by the walker, before its first segment
 _SEGMENT = 6  # of each segment, besides its steps
 _BETWEEN = 10  # cycles between instructions
-_PIPELINE = 41  # from an element until an instruction may begin that needs it
+_PIPELINE = 38  # from an element until an instruction may begin that needs it
 _RESULT = 38  # from the last element to what leaves
 _DATA = 16  # from a run to its first element, besides the memory's latency
 _SUM = 15  # until a sum's place can be used again
