@@ -2,12 +2,12 @@
 
 from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
-from ...sequencer.program_format import OR_FIRST, Command
+from ...sequencer.program_format import OR_FIRST
 from ...vector.commands import DRAIN
 from ..tile_strips import weight_gradient_tilings
 from .body import Body, Groups, accumulator_flags, exponent_line, line, wait_for
 from .choose import choose
-from .parts import compute_parts, drain_parts, pace_of, parts_of
+from .pace import paced
 
 __all__ = ["weight_gradient_descriptor"]
 
@@ -150,17 +150,30 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
     )
     body.last(compute, "inner0", "column", last["column"])
     body.last(compute, "inner1", "tap", last["tap"])
+    accumulator_flags(body, [compute], body.mask("image", "row"))
     done = body.mask("image", "row")
     once = body.mask("column", "tap")
     if op.bias:
         compute.patch(OR_FIRST, "ones", once, 1)
-    parts = parts_of(config, tiling, group, kw, last["image"] * last["row"] * strip_columns)
-    ends = compute_parts(config, compute, parts)
-    accumulator_flags(body, [compute], done)
-    if ends:
-        accumulator_flags(body, ends, done)
-    body.commands += ends
-    drain = Command(
+        bias = body.add(
+            DRAIN,
+            {
+                "acquire": 1,
+                "raw": 1,
+                "blocks": group.blocks,
+                "images": 1,
+                "run": 1,
+                "accumulator_base": positions,
+                "accumulator_m_step": positions + 1,
+                "base": line(tensors[f"{op.key}.bias.gradient"]),
+                "block_stride": 1,
+            },
+            when_first=once,
+            when_last=done,
+        )
+        body.last(bias, "blocks", "group", group.last_blocks)
+        body.step(bias, "vector", "group", group.step)
+    drain = body.add(
         DRAIN,
         {
             "acquire": 1,
@@ -183,29 +196,7 @@ def _descriptor(config, op, batch, tensors, tiling, producer, tag):
     body.step(drain, "vector", "group", group.step * in_blocks * taps * lanes)
     body.step(drain, "vector", "column", column * taps * lanes)
     body.step(drain, "vector", "tap", tap * kw * lanes)
-    counts = tiling.counts
-    banks = counts["group"] * counts["column"] * counts["tap"]
-    pace = pace_of(config, drain, tiling.bound / banks) if banks > 1 else 0
-    ends = drain_parts(config, body, drain, parts, pace)
-    body.commands += ends[:-1]
-    if op.bias:
-        bias = body.add(
-            DRAIN,
-            {
-                "acquire": 1,
-                "raw": 1,
-                "blocks": group.blocks,
-                "images": 1,
-                "run": 1,
-                "accumulator_base": positions,
-                "accumulator_m_step": positions + 1,
-                "base": line(tensors[f"{op.key}.bias.gradient"]),
-                "block_stride": 1,
-            },
-            when_first=once,
-            when_last=done,
-        )
-        body.last(bias, "blocks", "group", group.last_blocks)
-        body.step(bias, "vector", "group", group.step)
-    body.commands += [drain, *ends[-1:]]
+    banks = tiling.counts["group"] * tiling.counts["column"] * tiling.counts["tap"]
+    if banks > 1:
+        body.commands += paced(config, body, drain, tiling.bound / banks)
     return body.descriptor(tag)

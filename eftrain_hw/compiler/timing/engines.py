@@ -87,7 +87,6 @@ class Compute(NamedTuple):
     release_moving: bool
     release_stationary: bool
     release_accumulator: bool
-    part: bool
 
 
 class Part(NamedTuple):
@@ -121,7 +120,7 @@ class Drain(NamedTuple):
 
     Members
     -------
-    acquire, part, release, raw : bool
+    acquire, release, raw : bool
     interval : int
         Cycles from group to group: of its pace, or that it takes in the writer.
     runs : tuple of Run
@@ -129,7 +128,6 @@ class Drain(NamedTuple):
     """
 
     acquire: bool
-    part: bool
     release: bool
     raw: bool
     interval: int
@@ -330,7 +328,6 @@ def compute_cost(config, fields):
         bool(fields["release_moving"]),
         bool(fields["release_stationary"]),
         bool(fields["release_accumulator"]),
-        bool(fields["part"]),
     )
 
 
@@ -339,7 +336,6 @@ def drain_cost(config, fields):
     return _drain_cost(
         config,
         fields["acquire"],
-        fields["part"],
         fields["release"],
         fields["pace"],
         fields["raw"],
@@ -403,7 +399,6 @@ def _run(config, raw, mask, line, first, run):
 def _drain_cost(
     config,
     acquire,
-    part,
     release,
     pace,
     raw,
@@ -436,7 +431,6 @@ def _drain_cost(
     item = config.drain_lanes * (4 if raw else config.element_bytes)
     return Drain(
         bool(acquire),
-        bool(part),
         bool(release),
         bool(raw),
         max(1 << pace, item // config.bus_bytes),

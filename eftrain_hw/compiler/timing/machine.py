@@ -339,9 +339,6 @@ class Machine:
                 self.loader.slots["stationary"].release(
                     self._before_last + rows + 1 if n > 1 else ready + 1
                 )
-            if cost.part:
-                self.drain.parts.append(end + latency + 1)
-                self.drain.changed.fire()
             if cost.release_accumulator:
                 self.drain.full.append(end + latency + 1)
                 self.drain.changed.fire()
