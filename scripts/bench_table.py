@@ -25,12 +25,13 @@ the one before.
 
 What limits the rows that stay below their bars:
 
-- **Short fully connected layers.** A pass alone takes about 100 cycles to fetch its descriptor, 50
-  to issue the first load, 60 to its first data, and behind the last position 30 to the sums and 100 to
-  the answer of the last write: three latencies of the memory and the pipelines between them. The
-  first tile's loads and the last tile's drain come on top, 150 to 700 cycles. 10 % of 1,450 bus
-  words (1024 -> 10, batch 4) are 145 cycles: not even the three latencies. In a training step the
-  descriptors are fetched ahead. Tiles that are read while they are loaded would save 100 to 250.
+- **Short fully connected layers.** A pass alone takes about 100 cycles to fetch its descriptor,
+  50 to issue the first load, 60 to its first data, and behind the last position 30 to the sums
+  and 100 to the answer of the last write: three latencies of the memory and the pipelines between
+  them. The first tile's loads and the last tile's drain come on top, 150 to 700 cycles. 10 % of
+  1,450 bus words (1024 -> 10, batch 4) are 145 cycles: not even the three latencies. In a
+  training step the descriptors are fetched ahead. Tiles that are read while they are loaded would
+  save 100 to 250.
 - **First layers and strided 1x1.** Both keep the bus busy for more than nine tenths of the time,
   and what is lost is lost where a drain's writes and the next tile's reads meet.
 - **Weight gradients.** The sums of the last bank leave as fp32, 200 to 1,300 cycles behind the last
