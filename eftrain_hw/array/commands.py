@@ -16,7 +16,6 @@ COMPUTE = CommandLayout(
         Field("release_stationary", 1, "free the stationary slot after the last read", flag=True),
         Field("acquire_accumulator", 1, "wait for a free accumulator bank", flag=True),
         Field("release_accumulator", 1, "hand the bank to the drain after the last add", flag=True),
-        Field("part", 1, "tell the drain that a part of the bank is done", flag=True),
         Field("init", 1, "the first outer iteration of each m-tile starts the sums", flag=True),
         Field("bias", 1, "sums start from the row's bias instead of +0", flag=True),
         Field(

@@ -57,7 +57,7 @@ class ComputeEngine(wiring.Component):
     moving_release, stationary_release : Out(1)
     accumulator_free : In(1)
         There is a bank to acquire.
-    accumulator_acquire, accumulator_publish, accumulator_part : Out(1)
+    accumulator_acquire, accumulator_publish : Out(1)
     accumulator : In(AccumulatorRead(config))
         Drain port, `drain_latency` cycles.
     busy : Out(1)
@@ -103,7 +103,6 @@ class ComputeEngine(wiring.Component):
                 "accumulator_free": In(1),
                 "accumulator_acquire": Out(1),
                 "accumulator_publish": Out(1),
-                "accumulator_part": Out(1),
                 "accumulator": In(AccumulatorRead(config)),
                 "busy": Out(1),
                 "begins": Out(1),
@@ -181,7 +180,6 @@ class ComputeEngine(wiring.Component):
             self.moving_release.eq(positions.moving_release),
             self.accumulator_acquire.eq(positions.accumulator_acquire),
             self.accumulator_publish.eq(positions.accumulator_publish),
-            self.accumulator_part.eq(positions.accumulator_part),
         ]
 
         # buffers

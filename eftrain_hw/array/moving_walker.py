@@ -60,7 +60,7 @@ class MovingWalker(wiring.Component):
         The slot is published. Slots are used in turn.
     accumulator_free : In(1)
         There is a bank that has not been acquired. Banks are used in turn.
-    moving_release, accumulator_acquire, accumulator_publish, accumulator_part : Out(1)
+    moving_release, accumulator_acquire, accumulator_publish : Out(1)
     valid, slot, serial, address : Out
         The moving vector of this cycle, registered.
     wide, digit : Out(1)
@@ -102,7 +102,6 @@ class MovingWalker(wiring.Component):
                 "accumulator_free": In(1),
                 "accumulator_acquire": Out(1),
                 "accumulator_publish": Out(1),
-                "accumulator_part": Out(1),
                 "valid": Out(1),
                 "slot": Out(1),
                 "serial": Out(1),
@@ -196,8 +195,7 @@ class MovingWalker(wiring.Component):
     def _hold(self, m, take):
         """The command's fields that the sweeps need: a copy in registers."""
         command = self.command.payload
-        flags = ("release_moving", "release_accumulator", "part", "init", "ones", "zero")
-        flags += ("moving_serial",)
+        flags = ("release_moving", "release_accumulator", "init", "ones", "zero", "moving_serial")
         flags += ("moving_wide", "stationary_wide") if self._config.bfp16 else ()
         widths = {name: 1 for name in flags}
         widths |= {name: COUNT_BITS for name in _INNER}
@@ -323,8 +321,8 @@ class MovingWalker(wiring.Component):
             ]
 
         # of the whole sweep
-        ends = Signal(3)
-        releases = Cat(held["release_moving"], held["release_accumulator"], held["part"])
+        ends = Signal(2)
+        releases = Cat(held["release_moving"], held["release_accumulator"])
         ones_position = Signal(self._position_bits, reset_less=True)
         whole = {
             name: Signal(name=f"sweep_{name}", reset_less=True)
@@ -360,11 +358,12 @@ class MovingWalker(wiring.Component):
         return ends
 
     def _pulses(self, m, ended, ends):
-        for port, due in ((self.accumulator_publish, ends[1]), (self.accumulator_part, ends[2])):
-            late = Signal(self._publish_delay + 1, name=f"late_{port.name}")
-            m.d.sync += late.eq(Cat(ended & due, late[:-1]))
-            m.d.comb += port.eq(late[-1])
-        m.d.comb += self.moving_release.eq(ended & ends[0])
+        publish = Signal(self._publish_delay + 1)
+        m.d.sync += publish.eq(Cat(ended & ends[1], publish[:-1]))
+        m.d.comb += [
+            self.moving_release.eq(ended & ends[0]),
+            self.accumulator_publish.eq(publish[-1]),
+        ]
 
     def _space(self, m):
         """Whether `spacing` cycles have passed since the last start."""

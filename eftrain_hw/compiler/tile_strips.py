@@ -18,7 +18,6 @@ from .tiling import (
 __all__ = ["strip_split", "strip_splits", "weight_gradient_tilings"]
 
 LOOPS = ["group", "column", "tap", "image", "row"]
-LAST_PART = 200  # cycles of the last bank's last part, about: the others are stored before
 WORTH = 0.98  # of the cycles, for strips with more halo
 
 
@@ -126,7 +125,7 @@ def _priced(config, op, strips, tap, column, group, rows, images):
         counts["column"] * counts["tap"] * all_sweeps * sweep,
         loads,
         parts * out_blocks * in_blocks * kh * kw * lanes * lanes * 4,
-        exposed=first + min(LAST_PART, ceil_div(stored, config.bus_bytes)),
+        exposed=first + ceil_div(stored, config.bus_bytes),
     )
 
 

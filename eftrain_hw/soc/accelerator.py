@@ -16,7 +16,6 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from ..array.compute_engine import ComputeEngine
 from ..buffers.moving import MovingBuffer
-from ..buffers.parts import PartCounter
 from ..buffers.slots import SlotController
 from ..buffers.weight_reuse import WeightReuseBuffer
 from ..config import AcceleratorConfig
@@ -130,7 +129,6 @@ class Accelerator(wiring.Component):
         )
         self._add(core, parts, "compute", compute)
         core.submodules.banks = banks = SlotController(ahead=True)
-        core.submodules.parts_done = parts_done = PartCounter()
         drain = Drain(config, accumulator_latency=compute.drain_latency)
         self._add(core, parts, "drain", drain)
         vector = self._add(core, parts, "vector", VectorUnit(config))
@@ -169,9 +167,6 @@ class Accelerator(wiring.Component):
             banks.acquire.eq(compute.accumulator_acquire),
             banks.publish.eq(compute.accumulator_publish),
             drain.accumulator_full.eq(banks.full),
-            parts_done.done.eq(compute.accumulator_part),
-            parts_done.taken.eq(drain.accumulator_part_taken),
-            drain.accumulator_part.eq(parts_done.some),
             banks.release.eq(drain.accumulator_release),
         ]
 

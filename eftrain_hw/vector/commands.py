@@ -19,7 +19,6 @@ DRAIN = CommandLayout(
     3,
     [
         Field("acquire", 1, "wait for a bank that the array has handed over", flag=True),
-        Field("part", 1, "wait until one more part of the array's next bank is done", flag=True),
         Field("release", 1, "give the bank back after the last read", flag=True),
         Field("pace", 3, "read a group every 2^pace cycles, to leave the bus to loads", flag=True),
         Field("relu", 1, "values that are not > 0 become +0", flag=True),

@@ -21,9 +21,9 @@ class Drain(wiring.Component):
 
     `drain_lanes` values a cycle, without a gap between vectors, runs and commands, as long as the
     writers take them; a change between raw and encoded values, or a bank to acquire, costs some
-    cycles. A command that acquires is taken when its bank is there, one of a part when the array
-    has finished one more part: a drain that is busy never waits for the array. The order is
-    block, image, position; each (block, image) is one run of each kind::
+    cycles. A command that acquires is taken when its bank is there: a drain that is busy never
+    waits for the array. The order is block, image, position; each (block, image) is one run of each
+    kind::
 
         command -> DrainRuns ---------------------------------> element_run, exponent_run, mask_run
                 -> DrainWalk -> accumulator -> gate -> encode -> element_items, exponent_items
@@ -45,10 +45,6 @@ class Drain(wiring.Component):
     accumulator : Out(AccumulatorRead)
     accumulator_full : In(1)
         Level: the bank that this side's pointer refers to has been handed over.
-    accumulator_part : In(1)
-        Level: a part of the array's bank is done that no command has taken.
-    accumulator_part_taken : Out(1)
-        Pulse: one has.
     accumulator_release : Out(1)
         Pulse: that bank is given back, and the pointer goes on to the other one.
     element_run, element_items : Out(streams)
@@ -85,8 +81,6 @@ class Drain(wiring.Component):
                 "command": In(stream.Signature(DRAIN.struct)),
                 "accumulator": Out(AccumulatorRead(config)),
                 "accumulator_full": In(1),
-                "accumulator_part": In(1),
-                "accumulator_part_taken": Out(1),
                 "accumulator_release": Out(1),
                 "element_run": Out(stream.Signature(item_run(config))),
                 "element_items": Out(stream.Signature(32 * lanes)),
@@ -127,8 +121,6 @@ class Drain(wiring.Component):
         # command: one that acquires a bank is taken when the bank is there, so that `busy` is work
         take = self.command.valid & self.command.ready
         granted = ~self.command.payload.acquire | (self.accumulator_full & ~walk.busy)
-        granted &= ~self.command.payload.part | self.accumulator_part
-        m.d.comb += self.accumulator_part_taken.eq(take & self.command.payload.part)
         m.d.comb += [
             self.command.ready.eq(~runs.busy & walk.room & granted),
             runs.start.eq(take),

@@ -78,7 +78,6 @@ class Machine:
         self.sums = np.zeros((2, config.rows, config.accumulator_depth), np.float32)
         self.processor = VectorMachine(config, memory)
         self.slots = {name: _Slots() for name in ("moving", "stationary", "accumulator")}
-        self.parts = 0  # of banks, that are done and not drained
 
     def run(self, words, **parameters):
         """Run a program; `parameters` are learning_rate, momentum, valid_images, and loss_images
@@ -293,7 +292,6 @@ class Machine:
         for name in ("moving", "stationary"):
             if c[f"release_{name}"]:
                 slots[name].release()
-        self.parts += c["part"]
         if c["release_accumulator"]:
             bank_slots.publish()
 
@@ -302,8 +300,6 @@ class Machine:
         slots = self.slots["accumulator"]
         if c["acquire"]:
             assert slots.full[slots.read], "no full accumulator bank"
-        assert self.parts >= c["part"], "no part of a bank is done"
-        self.parts -= c["part"]
         sums = self.sums[slots.read]
         for block in range(c["blocks"]):
             channels = block * lanes + np.arange(lanes)

@@ -226,7 +226,7 @@ class Bench:
             "accumulator": SlotController(ahead=True),
         }
         self.issued, self.stalls, self.taken, self.begun = [], [], [], []
-        self.drained, self.parts, self.handed_over = 0, [], []
+        self.drained = 0
 
     def run(self):
         m = Module()
@@ -357,11 +357,9 @@ class Bench:
         dut = self.dut
         reasons = [dut.stall_moving, dut.stall_stationary, dut.stall_accumulator, dut.stall_hazard]
         takes = dut.command.valid & dut.command.ready
-        ends = [dut.accumulator_part, dut.accumulator_publish]
         sampled = [dut.mac_busy, dut.busy, takes, dut.begins, *reasons]
         cycle = 0
-        ticks = ctx.tick().sample(*ends, *sampled)
-        async for _, _, part, publish, mac, busy, take, begins, *stalls in ticks:
+        async for _, _, mac, busy, take, begins, *stalls in ctx.tick().sample(*sampled):
             assert cycle < CYCLE_LIMIT
             if mac:
                 assert busy and not any(stalls)
@@ -369,9 +367,6 @@ class Bench:
             if take:
                 assert busy
                 self.taken.append(cycle)
-            for pulse, cycles in ((part, self.parts), (publish, self.handed_over)):
-                if pulse:
-                    cycles.append(cycle)
             if begins:  # after the last position of the one before, a cycle after it was taken
                 taken = self.taken[len(self.begun)]
                 assert taken < cycle
@@ -480,19 +475,6 @@ def test_published_bank_can_be_read_at_once_and_not_before(reference):
     command = next(steady(config, [(11, 1)], accumulator_base=10))
     command["accumulator_inner3"] = (1 << 16) - 1  # downwards
     check(Bench(reference, config, [command]).run())
-
-
-def test_a_part_is_reported_when_its_sums_can_be_read(reference):
-    config = config_of(4, 4)
-    commands = list(steady(config, [(11, 2), (11, 3)]))
-    last = len(commands) - 1
-    for number, command in enumerate(commands):
-        command |= {"acquire_accumulator": int(number == 0), "part": 1}
-        command |= {"release_accumulator": int(number == last), "init": int(number == 0)}
-    bench = check(Bench(reference, config, commands).run())
-    ends = [bench.issued[end - 1] for end in bench.ends[1:]]
-    assert bench.parts == [end + bench.dut.latency for end in ends]
-    assert bench.handed_over == bench.parts[-1:]
 
 
 def test_rejects_bad_parameters():

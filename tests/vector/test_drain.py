@@ -231,37 +231,6 @@ def test_a_command_is_taken_when_its_bank_is_there(make_bench):
     check(bench, config, bench.accumulators.values[0], fields)
 
 
-def test_a_part_is_stored_when_it_is_done(make_bench):
-    """Three commands for three parts: each is taken when one more part has been reported."""
-    config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, accumulator_depth=128)
-    dut, bench = build(make_bench, config)
-    bench.accumulators.full = [0, 0]
-    parts = [
-        {**BASES, **TILE, "blocks": 1, "part": 1, "release": int(k == 2), "vector": 40 * k,
-         "accumulator_base": 3 + 17 * k} for k in range(3)
-    ]  # fmt: skip
-    bench.commands.items += [command(**fields) for fields in parts]
-    due, left = [50, 51, 200], []
-
-    def done(ctx):
-        done_parts = sum(bench.cycles >= cycle for cycle in due)
-        ctx.set(dut.accumulator_part, int(done_parts > 3 - len(bench.commands.items)))
-        if bench.cycles == 200:
-            bench.accumulators.full[0] = 1
-        if bench.cycles in (45, 100, 199):
-            left.append(len(bench.commands.items))
-            assert bench.cycles == 100 or not ctx.get(dut.busy)
-        return bench.cycles > 210 and not bench.commands.items and not ctx.get(dut.busy)
-
-    bench.run(done)
-    assert left == [3, 1, 1]
-    assert bench.accumulators.full == [0, 0]
-    for fields in parts:
-        for index, vector in expected(config, bench.accumulators.values[0], fields):
-            mantissas, _ = format_named("bfp8").encode(vector[None])
-            np.testing.assert_array_equal(fetch_vector(bench, config, index)[0], mantissas[0])
-
-
 @pytest.mark.parametrize("pace", range(8))
 def test_a_pace_leaves_cycles_to_others(make_bench, pace):
     config = AcceleratorConfig(rows=8, lanes=8, drain_lanes=4, accumulator_depth=128)

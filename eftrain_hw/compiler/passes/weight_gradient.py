@@ -1,12 +1,12 @@
 """WU of a convolution: the gradient of its weights, and of its biases on the side."""
 
 from ...array.commands import COMPUTE
-from ...sequencer.program_format import OR_FIRST, Command
+from ...sequencer.program_format import OR_FIRST
 from ...vector.commands import DRAIN
 from ..tile_strips import weight_gradient_tilings
 from .body import Body, Groups, accumulator_flags, line, wait_for
 from .choose import choose
-from .parts import compute_parts, drain_parts, pace_of, parts_of
+from .pace import paced
 from .roles import place_of
 from .strips import drain_biases, strip_tile
 
@@ -133,18 +133,15 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
     )
     body.last(compute, "inner0", "column", last["column"])
     body.last(compute, "inner1", "tap", last["tap"])
+    accumulator_flags(body, [compute], body.mask("image", "row"))
     done = body.mask("image", "row")
     once = body.mask("column", "tap")
     if run.bias:
         compute.patch(OR_FIRST, "ones", once, 1)
-    parts = parts_of(config, tiling, group, kw, last["image"] * last["row"] * strip_columns)
-    ends = compute_parts(config, compute, parts)
-    accumulator_flags(body, [compute], done)
-    if ends:
-        accumulator_flags(body, ends, done)
-    body.commands += ends
+        gradient = tensors[f"{run.key}.bias.gradient"]
+        drain_biases(body, gradient, group, out_blocks, positions, {}, once, done)
     mask = tensors.get(f"{run.key}.weight.mask")
-    drain = Command(
+    drain = body.add(
         DRAIN,
         {
             "acquire": 1,
@@ -172,11 +169,6 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
     body.step(drain, "vector", "tap", tap * kw * lanes)
     counts = tiling.counts
     banks = counts.get("part", 1) * counts["group"] * counts["column"] * counts["tap"]
-    pace = pace_of(config, drain, tiling.bound / banks) if banks > 1 else 0
-    ends = drain_parts(config, body, drain, parts, pace)
-    body.commands += ends[:-1]
-    if run.bias:
-        gradient = tensors[f"{run.key}.bias.gradient"]
-        drain_biases(body, gradient, group, out_blocks, positions, {}, once, done)
-    body.commands += [drain, *ends[-1:]]
+    if banks > 1:
+        body.commands += paced(config, body, drain, tiling.bound / banks)
     return body.descriptor(tag)

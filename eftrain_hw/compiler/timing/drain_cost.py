@@ -42,7 +42,7 @@ class Drain(NamedTuple):
 
     Members
     -------
-    acquire, part, release, raw : bool
+    acquire, release, raw : bool
     interval : int
         Cycles from group to group: of its pace, or that it takes in the writer.
     runs : tuple of Run
@@ -50,7 +50,6 @@ class Drain(NamedTuple):
     """
 
     acquire: bool
-    part: bool
     release: bool
     raw: bool
     interval: int
@@ -64,7 +63,6 @@ def drain_cost(config, fields):
     return _drain_cost(
         config,
         fields["acquire"],
-        fields["part"],
         fields["release"],
         fields["pace"],
         fields["raw"],
@@ -137,7 +135,6 @@ def _run(config, raw, mask, lines, first, run):
 def _drain_cost(
     config,
     acquire,
-    part,
     release,
     pace,
     raw,
@@ -170,7 +167,6 @@ def _drain_cost(
     item = config.drain_lanes * (4 if raw else config.element_bytes)
     return Drain(
         bool(acquire),
-        bool(part),
         bool(release),
         bool(raw),
         max(1 << pace, item // config.bus_bytes),

@@ -28,8 +28,6 @@ class Drain:
         When each bank of sums was handed over.
     given : list of float
         When each was given back.
-    parts : list of float
-        When each part of a bank was done.
     changed : Event
         Something was added to them.
     """
@@ -40,7 +38,6 @@ class Drain:
         self._elements = RunWriter(writes, config, depth=64)
         self._exponents = RunWriter(writes, config)
         self.full, self.given, self.changed = [], [], Event(reads.kernel)
-        self.parts, self._parts_taken = [], 0
         self._announced, self._news = deque(), Event(reads.kernel)
         self._said, self._stored = 0, 0  # runs
         self._run_ends = Event(reads.kernel)
@@ -75,11 +72,6 @@ class Drain:
             while len(self.full) <= number:
                 yield self.changed
             yield self.full[number]
-        if cost.part:
-            while len(self.parts) <= self._parts_taken:
-                yield self.changed
-            yield self.parts[self._parts_taken]
-            self._parts_taken += 1
         self._waiting += 1
         self._announced.append((kernel.now + _ANNOUNCE, cost))
         self._walks.append((kernel.now + _STEP, cost))

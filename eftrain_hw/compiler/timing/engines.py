@@ -22,7 +22,6 @@ class Compute(NamedTuple):
     release_moving: bool
     release_stationary: bool
     release_accumulator: bool
-    part: bool
 
 
 def compute_cost(config, fields):
@@ -38,5 +37,4 @@ def compute_cost(config, fields):
         bool(fields["release_moving"]),
         bool(fields["release_stationary"]),
         bool(fields["release_accumulator"]),
-        bool(fields["part"]),
     )

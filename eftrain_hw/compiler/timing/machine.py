@@ -156,9 +156,6 @@ class Machine:
                 self.loader.slots["stationary"].release(
                     self._before_last + rows + 1 if n > 1 else ready + 1
                 )
-            if cost.part:
-                self.drain.parts.append(end + latency)
-                self.drain.changed.fire()
             if cost.release_accumulator:
                 self.drain.full.append(end + latency)
                 self.drain.changed.fire()

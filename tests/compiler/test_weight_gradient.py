@@ -1,4 +1,4 @@
-"""Weight gradients whose last bank is stored in parts: every sum once, the commands in step."""
+"""Weight gradients: every sum is stored once, and only the last ones as fast as possible."""
 
 from collections import Counter
 
@@ -24,40 +24,18 @@ LAYERS = [
 ]
 
 
-def places(fields):
-    """(m-tile, position) of every sum of a compute command, as often as a sweep begins it."""
-    steps = [fields[f"accumulator_inner{d}"] for d in range(4)]
-    counts = [fields[f"inner{d}"] for d in range(4)]
-    inner = sum(
-        np.arange(n).reshape(-1, *(1,) * (3 - d)) * step
-        for d, (n, step) in enumerate(zip(counts, steps))
-    ).reshape(-1)
-    for tile in range(fields["m_tiles"]):
-        base = fields["accumulator_base"] + tile * fields["accumulator_m_step"]
-        yield from (int(base + place) for place in inner)
-        if fields["ones"]:
-            yield base + fields["ones_position"]
-
-
 @pytest.mark.parametrize("config, sizes", LAYERS)
-def test_every_gradient_is_stored_once_and_after_its_part(config, sizes):
+def test_every_gradient_is_stored_once(config, sizes):
     layer = Layer(**{"batch": 4, "width": sizes["height"], **sizes})
     program = layer_program(layer, config)
-    stored, begun = Counter(), Counter()
-    banks = reports = 0
+    stored, banks = Counter(), 0
     gradient = program.tensors["layer.weight.gradient"]
     for issued in issued_commands(program.words("wu")):
         fields = issued.fields
         if issued.opcode == COMPUTE.opcode:
-            reports += fields["part"]
             banks += fields["release_accumulator"]
-            if fields["init"]:
-                begun.update(places(fields))
         elif issued.opcode == DRAIN.opcode:
-            assert fields["acquire"] != fields["part"]
-            assert not fields["acquire"] or banks, "a bank that nobody has handed over"
-            assert reports >= fields["part"], "a part that nobody has reported"
-            reports -= fields["part"]
+            assert fields["acquire"] and banks, "a bank that nobody has handed over"
             if fields["base"] * 64 == gradient.address:
                 for block in range(fields["blocks"]):
                     for image in range(fields["images"]):
@@ -65,20 +43,15 @@ def test_every_gradient_is_stored_once_and_after_its_part(config, sizes):
                         first += image * fields["image_stride"]
                         stored.update(range(first, first + fields["run"]))
             banks -= fields["release"]
-    assert reports == banks == 0
+    assert banks == 0
     vectors = int(np.prod(gradient.shape)) // config.lanes
     assert stored == Counter(range(vectors))
 
 
-def test_the_last_bank_is_cut_and_the_others_are_not_in_a_hurry():
-    """By blocks of channels here; the drains of the other banks leave cycles to the loads."""
+def test_only_the_last_bank_is_in_a_hurry():
     layer = Layer(in_channels=256, out_channels=64, height=14, width=14, kernel=1, batch=4)
     program = layer_program(layer, CONFIG)
     commands = list(issued_commands(program.words("wu")))
-    drains = [issued.fields for issued in commands if issued.opcode == DRAIN.opcode]
-    parts = [fields for fields in drains if fields["part"]]
-    assert len(parts) > 1 and parts == drains[-len(parts):]
-    assert [fields["release"] for fields in parts] == [0] * (len(parts) - 1) + [1]
-    assert all(fields["pace"] == 0 for fields in parts)
-    others = [f for f in drains if not f["part"] and f["run"] > 1]
-    assert others and all(fields["pace"] > 0 for fields in others)
+    drains = [c.fields for c in commands if c.opcode == DRAIN.opcode and c.fields["run"] > 1]
+    assert len(drains) > 1 and drains[-1]["pace"] == 0
+    assert all(fields["pace"] > 0 for fields in drains[:-1])
