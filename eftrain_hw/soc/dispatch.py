@@ -123,7 +123,11 @@ class Dispatch(wiring.Component):
 
         # compute, drain
         connect_streams(m, compute.command, wiring.flipped(self.compute))
-        connect_streams(m, drain.command, wiring.flipped(self.drain))
+        m.d.comb += [
+            self.drain.valid.eq(drain.command.valid & ~drains.full),
+            self.drain.payload.eq(drain.command.payload),
+            drain.command.ready.eq(self.drain.ready & ~drains.full),
+        ]
         word = drain.words
         m.d.comb += [
             drains.issue.eq(word.valid & word.ready & word.payload.last),

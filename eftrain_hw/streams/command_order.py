@@ -8,7 +8,7 @@ from .queue import Queue
 
 __all__ = ["CommandCount", "CommandCredit", "CommandGate", "TICKET_BITS"]
 
-TICKET_BITS = 6  # from issue to look-up, fewer than half as many commands as this counts finish
+TICKET_BITS = 10  # from issue to look-up, fewer than half as many commands as this counts finish
 
 
 def reached(finished, ticket):
@@ -18,12 +18,13 @@ def reached(finished, ticket):
 
 
 class CommandCount(wiring.Component):
-    """Counts an engine's commands when they are issued and when they are finished, modulo 64.
+    """Counts an engine's commands when they are issued and when they are finished, modulo 1024.
 
     A command that is issued to another engine takes `issued` with it, its ticket: whatever this
-    engine was given before is finished once `finished` has reached the ticket.
+    engine was given before is finished once `finished` has reached the ticket. An engine that is
+    never idle finishes nothing here; `full` keeps it from taking more than can be told apart.
 
-    Latency and cost: counts follow a pulse in the next cycle, `finished` one more; about 20 LUT.
+    Latency and cost: counts follow a pulse in the next cycle, `finished` one more; about 40 LUT.
 
     Members
     -------
@@ -34,6 +35,8 @@ class CommandCount(wiring.Component):
     busy : In(1)
         From the cycle of `take` until everything is written, answers included.
     issued, finished : Out(TICKET_BITS)
+    full : Out(1)
+        A quarter of the range is taken and not finished: the engine must take no more.
     """
 
     def __init__(self):
@@ -42,6 +45,7 @@ class CommandCount(wiring.Component):
                 "issue": In(1),
                 "take": In(1),
                 "busy": In(1),
+                "full": Out(1),
                 "issued": Out(TICKET_BITS),
                 "finished": Out(TICKET_BITS),
             }
@@ -49,8 +53,10 @@ class CommandCount(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        taken = Signal(TICKET_BITS)
+        taken, pending = Signal(TICKET_BITS), Signal(TICKET_BITS)
+        m.d.comb += pending.eq(taken - self.finished)
         m.d.sync += [
+            self.full.eq(pending[-2:].any()),
             self.issued.eq(self.issued + self.issue),
             taken.eq(taken + self.take),
         ]

@@ -24,6 +24,7 @@ class Bench:
         self.program, self.work, self.least = program, work, least
         self.rng = random.Random(seed)
         self.slow = {}  # cycles of certain commands
+        self.idle = 0  # cycles from the drain's last command until it is not busy any more
         self.starts, self.ends, self.order = {}, {}, {name: [] for name in ENGINE.values()}
         self.marks = []
 
@@ -43,7 +44,7 @@ class Bench:
         busy = getattr(self.dut, f"{name}_busy", None)
 
         async def run(ctx):
-            cycle = left = 0
+            cycle = left = rest = 0
             current = None
             async for _ in ctx.tick():
                 cycle += 1
@@ -69,8 +70,9 @@ class Bench:
                     ctx.set(port.ready, 1)
                 else:
                     ctx.set(port.ready, 0)
+                rest = self.idle if left and name == "drain" else max(0, rest - 1)
                 if busy is not None:
-                    ctx.set(busy, left > 0)
+                    ctx.set(busy, left > 0 or rest > 0)
 
         return run
 
@@ -120,6 +122,16 @@ def test_commands_wait_for_what_was_issued_before(seed, work):
         if values.get("wait_vector") or layout is UPDATE:
             awaited += [k for k in bench.order["vector"] if k < number]
         assert all(bench.ends[k] <= bench.starts[number] for k in awaited), number
+
+
+def test_a_drain_that_is_never_idle():
+    """Whatever waits for a drain goes on, however many follow without a pause."""
+    program = [(DRAIN, {})] * 30 + [(UPDATE, {}), (LOAD, {"wait_drain": 1})] + [(DRAIN, {})] * 570
+    bench = Bench(program, work=2)
+    bench.idle = 60  # cycles without a command until the drain is idle
+    bench.run()
+    assert bench.order["vector"] == [30] and bench.order["load"] == [31]
+    assert all(bench.ends[k] <= min(bench.starts[30], bench.starts[31]) for k in range(30))
 
 
 def test_what_waits_for_nothing_overtakes():

@@ -32,7 +32,29 @@ def test_counts_follow_what_is_issued_taken_and_finished():
             issued, taken, left = issued + issue, taken + take, max(0, left - 1)
             assert ctx.get(dut.issued) == issued % WRAP
             assert ctx.get(dut.finished) == finished % WRAP
-        assert taken > 3 * WRAP
+        assert taken > WRAP // 4
+
+    simulate(dut, bench)
+
+
+def test_an_engine_that_is_never_idle_is_stopped():
+    """A jump of what is finished must stay below half of the range."""
+    dut = CommandCount()
+
+    async def bench(ctx):
+        ctx.set(dut.busy, 1)
+        taken = 0
+        while not ctx.get(dut.full):
+            ctx.set(dut.take, 1)
+            await ctx.tick()
+            taken += 1
+        ctx.set(dut.take, 0)
+        await ctx.tick().repeat(5)
+        assert WRAP // 4 <= taken < WRAP // 4 + 4 and ctx.get(dut.full)
+        assert ctx.get(dut.finished) == 0
+        ctx.set(dut.busy, 0)
+        await ctx.tick().repeat(3)
+        assert ctx.get(dut.finished) == taken and not ctx.get(dut.full)
 
     simulate(dut, bench)
 
