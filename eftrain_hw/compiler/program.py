@@ -49,6 +49,8 @@ class ConvOp:
     split, bias_split : (int, int, int)
         Images, row ranges and column ranges over the lanes in the gradient of the weights and of
         the biases; different ones where the layer is transposed.
+    alone : bool
+        Its passes are programs of their own, with nothing beside them on the bus.
     weight_shape : tuple
         PyTorch's shape.
     flattened : (int, int, int) or None
@@ -91,6 +93,7 @@ class ConvOp:
     input_gradient: bool = True
     split: tuple = None
     bias_split: tuple = None
+    alone: bool = False
     flattened: tuple = None
     folded: dict = None
     dilation: tuple = (1, 1)

@@ -113,6 +113,8 @@ class Faults:
         place = slice(spec.address, spec.address + spec.nbytes)
         self.bench.memory[place] = 0xA5
         data = np.array(words, np.uint32).view(np.uint8)
+        program = self.bench.program  # its first descriptor may be of any length now
+        program.entry = lambda name, base=0: base + program.addresses[name]
         self.bench.memory[spec.address : spec.address + len(data)] = data
 
     def alone(self, k, **changes):

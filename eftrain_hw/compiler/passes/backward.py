@@ -30,7 +30,7 @@ def scatter_tiling(config, run, batch, tensors):
     def make(tiling):
         return scatter_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    return choose(config, backward_tilings(config, run, batch), make)
+    return choose(config, backward_tilings(config, run, batch), make, alone=run.alone)
 
 
 def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):

@@ -22,7 +22,7 @@ def bias_gradient_tiling_and_descriptor(config, run, batch, tensors, producers, 
     def make(tiling):
         return _descriptor(config, run, batch, tensors, tiling, producers, tag)
 
-    tiling = choose(config, weight_gradient_tilings(config, run, batch), make)
+    tiling = choose(config, weight_gradient_tilings(config, run, batch), make, alone=run.alone)
     return make(tiling), tiling
 
 

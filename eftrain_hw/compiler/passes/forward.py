@@ -28,7 +28,7 @@ def gather_tiling(config, run, batch, tensors):
     def make(tiling):
         return gather_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    return choose(config, forward_tilings(config, run, batch), make)
+    return choose(config, forward_tilings(config, run, batch), make, alone=run.alone)
 
 
 def pools_with(tiling, pool, tensors):

@@ -69,6 +69,8 @@ class ArrayPass:
         The tensor whose elements must be > 0 where the result is not zeroed.
     split : (int, int, int) or None
         Of a weight gradient.
+    alone : bool
+        As ConvOp.
     """
 
     name: str
@@ -87,6 +89,7 @@ class ArrayPass:
     raw: bool = False
     masked: str | None = None
     split: tuple | None = None
+    alone: bool = False
 
     @property
     def mask(self):
@@ -104,7 +107,7 @@ class ArrayPass:
 
 def _common(op):
     names = ("name", "key", "in_shape", "out_shape", "kernel", "stride", "padding", "dilation")
-    values = {name: getattr(op, name) for name in (*names, "parts")}
+    values = {name: getattr(op, name) for name in (*names, "parts", "alone")}
     if op.transposed:
         values |= {"in_shape": op.out_shape, "out_shape": op.in_shape}
     return values
@@ -148,4 +151,5 @@ def bias_pass(op):
         result=f"d{op.y}",
         bias=True,
         split=op.bias_split,
+        alone=op.alone,
     )

@@ -31,7 +31,7 @@ def best_split(config, op, batch):
     """
     key = (
         config, batch, op.in_shape, op.out_shape, op.kernel, op.stride, op.padding, op.dilation,
-        op.parts, op.bias and op.train_bias,
+        op.parts, op.bias and op.train_bias, op.alone,
     )  # fmt: skip
     if key not in _chosen:
         _chosen[key] = _best_split(config, op, batch)
@@ -45,7 +45,7 @@ def _best_split(config, op, batch):
             tilings = weight_gradient_tilings(config, replace(op, split=split), batch)
         except ValueError:  # not even one tile fits
             continue
-        known = _estimate(config, tilings), split
+        known = _estimate(config, tilings, op.alone), split
         ranked[split[-1]] = min(known, ranked.get(split[-1], known))
         bound = tilings[0].bound
     if len(ranked) < 2 or bound > LONG:
@@ -60,12 +60,12 @@ def _best_split(config, op, batch):
         time = descriptor_time(config, replace(descriptor, last=True))
         best.append((time.cycles, time.dram_beats, split))
     least = min(beats for _, beats, _ in best)
-    return min(best, key=lambda entry: cost_of(bound, *entry[:2], least))[2]
+    return min(best, key=lambda entry: cost_of(bound, *entry[:2], least, alone=op.alone))[2]
 
 
-def _estimate(config, tilings):
+def _estimate(config, tilings, alone):
     beats = [tiling.dram_bytes / config.bus_bytes for tiling in tilings]
     return min(
-        cost_of(tiling.bound, tiling.cycles, moved, min(beats))
+        cost_of(tiling.bound, tiling.cycles, moved, min(beats), alone=alone)
         for tiling, moved in zip(tilings, beats)
     )

@@ -6,6 +6,7 @@ from math import prod
 from ...compiler import nn, passes
 from ...compiler.compile import allocate, place
 from ...compiler.lower import lower
+from ...compiler.passes.split import best_split
 from ...compiler.program import Program, TensorSpec
 
 __all__ = ["KINDS", "PASSES", "Layer", "LayerError", "layer_program"]
@@ -235,7 +236,11 @@ def _lowered(layer, config):
         del named[name]
     if layer.raw:
         named["y"] = replace(named["y"], storage="fp32")
-    return replace(op, name=_NAME, key=_NAME, x="x", y="y", raw=layer.raw), named
+    op = replace(op, name=_NAME, key=_NAME, x="x", y="y", raw=layer.raw, alone=True)
+    if not op.transposed:
+        split = best_split(config, op, layer.batch)
+        op = replace(op, split=split, bias_split=split)
+    return op, named
 
 
 def layer_program(layer, config):
