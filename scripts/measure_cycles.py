@@ -300,7 +300,7 @@ def main():
             devices[name] = open_device("sim", config, bytes_per_cycle=BYTES_PER_CYCLE)
         try:
             runs = measure(devices[name], entry_program(config, entry))
-            kept[_key(entry)] = {**entry, "runs": runs}
+            kept[_key(entry)] = {**entry, "told": True, "runs": runs}
         except (ValueError, DeviceError) as error:  # a tile that does not fit; a step that hangs
             print(f"{name} {entry}: {error}", file=sys.stderr)
             continue
@@ -314,7 +314,7 @@ def main():
 
 
 def _key(entry):
-    return json.dumps({k: v for k, v in entry.items() if k != "runs"}, sort_keys=True)
+    return json.dumps({k: v for k, v in entry.items() if k not in ("runs", "told")}, sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -230,7 +230,7 @@ async def a_dead_bus_ends_in_the_watchdog(dut):
     await device.step()
 
     async def stall():
-        await cycles(dut, 900)
+        await cycles(dut, 700)
         device.memory.set_pause(1)
         waited = 0
         while not dut.irq.value:

@@ -20,7 +20,6 @@ DRAIN = CommandLayout(
     [
         Field("acquire", 1, "wait for a bank that the array has handed over", flag=True),
         Field("release", 1, "give the bank back after the last read", flag=True),
-        Field("pace", 3, "read a group every 2^pace cycles, to leave the bus to loads", flag=True),
         Field("relu", 1, "values that are not > 0 become +0", flag=True),
         Field(
             "mask",
@@ -30,6 +29,7 @@ DRAIN = CommandLayout(
         ),
         Field("raw", 1, "store fp32 instead of the compute format", flag=True),
         Field("low", 1, "store bfp16's low digits, and no exponents", flag=True),
+        Field("pace", 3, "read a group every 2^pace cycles, to leave the bus to loads", flag=True),
         Field("blocks", 16, "channel blocks of `lanes` rows; outermost loop"),
         Field("images", 16, "runs of each block"),
         Field("run", 16, "consecutive positions, one vector each"),

@@ -60,7 +60,7 @@ def test_emitted_schedules(network, most):
 )  # fmt: skip
 def test_other_convolutions_move_little_more(layer):
     config = AcceleratorConfig()
-    program = layer_program(layer, config)
+    program = layer_program(layer, config, alone=False)
     for name in layer.passes:
         descriptors = program.descriptors[name]
         moved = sum(descriptor_time(config, each).dram_beats for each in descriptors)

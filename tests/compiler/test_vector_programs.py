@@ -67,14 +67,6 @@ def network_for(name, config):
     return make(max(8, config.lanes)) if name == "joined" else make()
 
 
-def test_a_convolution_beside_a_part_of_a_concatenation_is_refused():
-    g = nn.Graph(input_shape=(3, 4, 5))
-    a, b = (g(nn.Conv2d(3, 8, 1), g.input) for _ in range(2))
-    network = g.output(g(nn.Linear(16 * 20, 3), g(nn.Flatten(), g(nn.Concat(), a, b))))
-    with pytest.raises(ValueError, match="parts of concatenations beside convolutions"):
-        compiled(network)
-
-
 @pytest.mark.parametrize("batch, valid", [(2, 2), (5, 3)])
 @pytest.mark.parametrize("name", PROGRAM_NETWORKS)
 @pytest.mark.parametrize("config", CONFIGS)

@@ -43,7 +43,7 @@ class Machine:
         self._first_position, self._banks = None, 0
         self._moving = self._stationary = 0
 
-    def run(self, descriptors, counts=None):
+    def run(self, descriptors, counts=None, *, told=True):
         """`Timing` of a program of these descriptors.
 
         Parameters
@@ -51,9 +51,11 @@ class Machine:
         descriptors : list of Descriptor
         counts : sequence of int or None
             Loop counts of the only descriptor to use instead.
+        told : bool
+            `program_address` says how long the first descriptor is, if it can.
         """
         kernel = self.kernel
-        self._sequencer.start(descriptors, counts)
+        self._sequencer.start(descriptors, counts, told)
         kernel.start(self._load())
         kernel.start(self._compute())
         kernel.start(self._drain())

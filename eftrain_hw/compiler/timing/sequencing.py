@@ -63,9 +63,9 @@ class Sequencer:
         self._fetched, self._fetch_next = Event(kernel), Event(kernel)
         self._ready, self._begun = deque(), 0
 
-    def start(self, descriptors, counts):
+    def start(self, descriptors, counts, told):
         """Begin; `counts` are loop counts of the only descriptor to use instead, or None."""
-        self._kernel.start(self._fetch(descriptors))
+        self._kernel.start(self._fetch(descriptors, told))
         self._kernel.start(self._issue(descriptors, counts))
 
     def next(self, name):
@@ -77,7 +77,7 @@ class Sequencer:
         before = engine.taken[-1] + 1 if engine.taken else 0
         return (*engine.commands.popleft(), max(engine.sent[number] + 2, before))
 
-    def _fetch(self, descriptors):
+    def _fetch(self, descriptors, told):
         kernel, bus, size = self._kernel, self._config.bus_bytes, burst_words(self._config)
         yield _START
         for number, descriptor in enumerate(descriptors):
@@ -89,7 +89,7 @@ class Sequencer:
                 arrived.fire()
 
             self._fetcher.ask(bursts_of(0, line, size), come)
-            if number or words > (_LINE - 1) * line:  # else `program_address` says how long it is
+            if number or not told or words > (_LINE - 1) * line:
                 while sum(count for count, _ in came) < line:
                     yield arrived
                 yield came[-1][1] + _CHECKED

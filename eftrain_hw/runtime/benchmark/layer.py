@@ -222,7 +222,7 @@ def _network(layer):
     return nn.Sequential(*before, *layers, *end, input_shape=shape), len(before)
 
 
-def _lowered(layer, config):
+def _lowered(layer, config, alone):
     """The layer's operation and tensors, as the compiler makes them, with names of their own."""
     network, index = _network(layer)
     ops, tensors = lower(network, config, layer.batch)
@@ -236,15 +236,22 @@ def _lowered(layer, config):
         del named[name]
     if layer.raw:
         named["y"] = replace(named["y"], storage="fp32")
-    op = replace(op, name=_NAME, key=_NAME, x="x", y="y", raw=layer.raw, alone=True)
+    op = replace(op, name=_NAME, key=_NAME, x="x", y="y", raw=layer.raw, alone=alone)
     if not op.transposed:
         split = best_split(config, op, layer.batch)
         op = replace(op, split=split, bias_split=split)
     return op, named
 
 
-def layer_program(layer, config):
+def layer_program(layer, config, *, alone=True):
     """The layer's passes, each a program of its own.
+
+    Parameters
+    ----------
+    layer : Layer
+    config : AcceleratorConfig
+    alone : bool
+        Tiles for a bus on which nothing else is; else those of a training step.
 
     Returns
     -------
@@ -256,7 +263,7 @@ def layer_program(layer, config):
     ValueError
         A tile of the layer does not fit into the configuration's buffers.
     """
-    op, tensors = _lowered(layer, config)
+    op, tensors = _lowered(layer, config, alone)
     end = allocate(tensors.values())
     program = Program(config, None, None, None, layer.batch, [op], tensors, logits=None)
 
