@@ -12,6 +12,7 @@ from .layer import weight_gradient_descriptor
 __all__ = ["best_split"]
 
 _NOWHERE = {"address": 0, "exponent_address": 0, "has_exponents": False, "view": None}
+SHORT = 20_000  # cycles up to which the simpler choice does: it hangs less on the configuration
 _chosen = {}  # (configuration, what matters of the layer): split
 
 
@@ -20,8 +21,8 @@ def best_split(config, op, batch):
 
     Of the splits with the fewest pixel groups, the one whose best tiles are least in time and
     weighted traffic. The model looks at one for each number of column ranges, the best by its
-    estimate: ranges of rows and images hardly differ. Of gradients so long that first loads and
-    last stores hardly count the estimates decide.
+    estimate: ranges of rows and images hardly differ. Of gradients that are short, or so long that
+    first loads and last stores hardly count, the estimates decide.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def _best_split(config, op, batch):
         known = _estimate(config, tilings, op.alone), split
         ranked[split[-1]] = min(known, ranked.get(split[-1], known))
         bound = tilings[0].bound
-    if len(ranked) < 2 or bound > LONG:
+    if len(ranked) < 2 or not SHORT < bound <= LONG:
         return strip_split(config, op, batch)
     best = []
     for _, split in ranked.values():
