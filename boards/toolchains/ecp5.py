@@ -55,6 +55,7 @@ dfflegalize -mince {fewest} -minsrst {fewest} {cells}
 synth_ecp5 -top top -run map_ffs:
 write_json top.json
 """
+_LONGEST = 3600  # seconds: nextpnr's router2 never gives up
 _FEWEST = 6  # flip-flops that have a clock enable or a reset in common
 # as in synth_ecp5, which finds nothing left to do
 _CELLS = (
@@ -92,7 +93,7 @@ class _Ecp5(Toolchain):
         def step(name, text, tool, *arguments):
             say(text)
             start = time.monotonic()
-            run([*_command(tool), *arguments], directory, f"{name}.log", name=tool)
+            run([*_command(tool), *arguments], directory, f"{name}.log", name=tool, limit=_LONGEST)
             seconds[name] = round(time.monotonic() - start, 1)
 
         say("generating RTLIL")

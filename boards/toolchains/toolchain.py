@@ -94,16 +94,17 @@ def write(file, content):
     os.replace(partial, file)
 
 
-def run(command, directory, log, *, name=None, output=None, environment=None):
+def run(command, directory, log, *, name=None, output=None, environment=None, limit=None):
     """Run a tool with its output in `directory`/`log`; returns the output.
 
     `name` is what an error calls it: the program, unless told otherwise. What the tool prints goes
-    to the file `output` instead where that is given, and only its errors to the log.
+    to the file `output` instead where that is given, and only its errors to the log. It is stopped
+    after `limit` seconds, if that is given.
 
     Raises
     ------
     BuildError
-        It cannot be started or ends with another status than 0.
+        It cannot be started, ends with another status than 0, or not in time.
     """
     path, program = Path(directory) / log, name or command[0]
     with contextlib.ExitStack() as stack:
@@ -120,19 +121,29 @@ def run(command, directory, log, *, name=None, output=None, environment=None):
                 stdout=printed,
                 stderr=errors,
                 check=False,
+                timeout=limit,
             )
         except OSError as error:
             raise BuildError(f"{program} cannot be started: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            said = _last_lines(path.read_text(encoding="utf-8", errors="replace"))
+            raise BuildError(
+                f"{program} was stopped after {limit} s; its last lines:\n{said}\nlog: {path}"
+            ) from None
     text = path.read_text(encoding="utf-8", errors="replace")
     if done.returncode:
         raise BuildError(failure(program, done.returncode, text, path))
     return text
 
 
+def _last_lines(text):
+    lines = [line for line in text.splitlines() if line.strip()][-_SHOWN:]
+    return "\n".join(f"  | {line}" for line in lines) or "  | (it printed nothing)"
+
+
 def failure(program, status, text, log):
     """The message about a tool that failed: its status, its last lines, where its log lies."""
-    lines = [line for line in text.splitlines() if line.strip()][-_SHOWN:]
-    quoted = "\n".join(f"  | {line}" for line in lines) or "  | (it printed nothing)"
+    quoted = _last_lines(text)
     return f"{Path(program).name} ended with status {status}; its last lines:\n{quoted}\nlog: {log}"
 
 

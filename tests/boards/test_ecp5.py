@@ -11,7 +11,7 @@ from amaranth.lib.io import Buffer
 
 from boards import BuildError, find_board
 from boards.ecp5 import _request
-from boards.toolchains import find_toolchain
+from boards.toolchains import ecp5, find_toolchain
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.streams.queue import Queue
 
@@ -107,6 +107,14 @@ def test_failures_leave_no_bitstream(tools, tmp_path, scripts, messages):
         build(tmp_path / "build")
     for message in messages:
         assert message in str(caught.value)
+    assert not (tmp_path / "build" / "top.bit").exists()
+
+
+def test_a_router_that_never_ends_is_stopped(tools, tmp_path, monkeypatch):
+    monkeypatch.setattr(ecp5, "_LONGEST", 0.5)
+    tools(NEXTPNR_ECP5="echo Info: overused=170; exec sleep 60")
+    with pytest.raises(BuildError, match=r"nextpnr-ecp5 was stopped after 0.5 s; .*\n.*=170\nlog"):
+        build(tmp_path / "build")
     assert not (tmp_path / "build" / "top.bit").exists()
 
 
