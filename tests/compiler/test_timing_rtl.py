@@ -3,6 +3,7 @@ cycles that `rtl_cycles.json` says."""
 
 import importlib.util
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -85,4 +86,10 @@ def test_measured_cycles_are_those_of_the_rtl(config):
                 measure_cycles.entry_program(config, entry),
                 measure_cycles.measured_descriptors(entry),
             )
+            if not entry.get("told", False):  # measured before the first length could be told
+                program.entry = partial(_untold, program)
             assert measure_cycles.measure(device, program) == entry["runs"], entry
+
+
+def _untold(program, name, base=0):
+    return base + program.addresses[name]
