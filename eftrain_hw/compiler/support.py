@@ -1,24 +1,10 @@
 """Which operations have descriptors; the golden model runs the others too."""
 
-from .operations import (
-    ActivationOp,
-    AddOp,
-    AvgPoolOp,
-    BatchNormOp,
-    ConcatOp,
-    DropoutOp,
-    FanoutOp,
-    MaxPoolOp,
-    SquaredErrorOp,
-)
+from .operations import ConcatOp
+from .passes.programs import OPERATIONS
 from .program import ConvOp, LossOp, PoolOp
 
 __all__ = ["check_supported"]
-
-_PROGRAMS = (
-    ActivationOp, AddOp, AvgPoolOp, BatchNormOp, ConcatOp, DropoutOp, FanoutOp, MaxPoolOp,
-    SquaredErrorOp,
-)  # fmt: skip
 
 
 def check_supported(program):
@@ -52,7 +38,7 @@ def _program_of(op):
         if any(mask and wanted for mask, wanted in zip(op.masks, op.wanted, strict=True)):
             return "the concatenation of tensors with and without a ReLU"
         return None
-    return type(op).__name__.removesuffix("Op") if isinstance(op, _PROGRAMS) else None
+    return type(op).__name__.removesuffix("Op") if isinstance(op, OPERATIONS) else None
 
 
 def _is_part(tensors, name):
@@ -73,6 +59,6 @@ def _unsupported(op, tensors):
         names = (op.x, op.y, op.dx or f"d{op.x}", f"d{op.y}")
         parts = any(_is_part(tensors, name) for name in names)
         return "max pooling of a part of a concatenation" if parts else None
-    if isinstance(op, (ConvOp, *_PROGRAMS)):
+    if isinstance(op, (ConvOp, *OPERATIONS)):
         return None
     return type(op).__name__.removesuffix("Op")

@@ -12,7 +12,10 @@ from eftrain_hw.runtime.simulation import BusFault
 from eftrain_hw.sequencer.program_format import padded
 from sim.models.step_bench import CONFIGS, StepBench
 
-__all__ = ["BESIDE", "CODES", "DESCRIPTORS", "DIRECTIONS", "READS", "WATCHDOG", "WRITES", "Faults"]
+__all__ = [
+    "BESIDE", "CODES", "DESCRIPTORS", "DIRECTIONS", "READS", "WATCHDOG", "WRITES", "Faults",
+    "keep_length_untold",
+]  # fmt: skip
 
 CODES = {error.name: error.code for error in ERRORS}
 DESCRIPTORS = 14  # of a training step of the network
@@ -48,6 +51,11 @@ def network():
         nn.Linear(54, 3),
         input_shape=(3, 6, 7),
     )
+
+
+def keep_length_untold(program):
+    """`program_address` says no more how long the first descriptor is."""
+    program.entry = lambda name, base=0: base + program.addresses[name]
 
 
 class Faults:
@@ -113,8 +121,7 @@ class Faults:
         place = slice(spec.address, spec.address + spec.nbytes)
         self.bench.memory[place] = 0xA5
         data = np.array(words, np.uint32).view(np.uint8)
-        program = self.bench.program  # its first descriptor may be of any length now
-        program.entry = lambda name, base=0: base + program.addresses[name]
+        keep_length_untold(self.bench.program)  # its first descriptor may be of any length now
         self.bench.memory[spec.address : spec.address + len(data)] = data
 
     def alone(self, k, **changes):

@@ -9,6 +9,7 @@ from ...operations import (
     DropoutOp,
     FanoutOp,
     MaxPoolOp,
+    SquaredErrorOp,
 )
 from .activation import activation_backward, activation_forward
 from .batch_norm import batch_norm_backward, batch_norm_forward
@@ -28,6 +29,7 @@ from .optimizer import accumulate_jobs, clip_jobs, update_jobs
 from .pooling import average_backward, average_forward, max_backward, max_forward
 
 __all__ = [
+    "OPERATIONS",
     "Constants",
     "Context",
     "accumulate_jobs",
@@ -51,6 +53,7 @@ _MAKERS = {
     FanoutOp: (None, fanout_backward),
     MaxPoolOp: (max_forward, max_backward),
 }
+OPERATIONS = (*_MAKERS, SquaredErrorOp)
 
 
 def depends_on_training(op):
