@@ -7,6 +7,7 @@ import pytest
 
 from eftrain_hw import AcceleratorConfig
 from eftrain_hw.array.commands import COMPUTE
+from eftrain_hw.compiler.timing.drain_cost import drain_cost
 from eftrain_hw.runtime.benchmark import Layer
 from eftrain_hw.runtime.benchmark.layer import layer_program
 from eftrain_hw.sequencer.interpreter import issued_commands
@@ -55,3 +56,9 @@ def test_only_the_last_bank_is_in_a_hurry():
     drains = [c.fields for c in commands if c.opcode == DRAIN.opcode and c.fields["run"] > 1]
     assert len(drains) > 1 and drains[-1]["pace"] == 0
     assert all(fields["pace"] > 0 for fields in drains[:-1])
+
+
+def test_the_model_knows_the_pace():
+    fields = dict.fromkeys(DRAIN.fields, 0) | {"blocks": 1, "images": 1, "run": 4, "raw": 1}
+    intervals = [drain_cost(AcceleratorConfig(), fields | {"pace": n}).interval for n in range(5)]
+    assert intervals == [2, 2, 4, 8, 16]  # 8 fp32 values are two words of the bus
