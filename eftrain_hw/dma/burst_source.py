@@ -100,17 +100,14 @@ class BurstSource(wiring.Component):
 
         # in turn: the first of the clients after the one whose turn it is, else the first of all;
         # the one that is being served may well have another request
-        wanting, later, pick, in_turn, first, turn, after = (
-            Signal(clients, name=n)
-            for n in ("wanting", "later", "pick", "in_turn", "first", "turn", "after")
+        wanting, later, first, turn, after = (
+            Signal(clients, name=n) for n in ("wanting", "later", "first", "turn", "after")
         )
         open_, asks, passes, moves = (Signal(name=n) for n in ("open", "asks", "passes", "moves"))
         chosen = Signal(range(max(2, clients)), reset_less=True)  # the number of `turn`
         m.d.comb += [
             wanting.eq(Cat(request.valid for request in self.requests)),
             later.eq(wanting & after),
-            pick.eq(Mux(later.any(), later, wanting)),
-            in_turn.eq(Cat(pick[k] & ~pick[:k].any() for k in range(clients))),
             asks.eq((wanting & turn).any()),
             open_.eq(asked.i.ready & ~self.hold & ~halted),
             asked.i.valid.eq(asks & passes & ~self.hold & ~halted),
@@ -118,7 +115,8 @@ class BurstSource(wiring.Component):
             Cat(request.ready for request in self.requests).eq(
                 turn & (open_ & passes).replicate(clients)
             ),
-            first.eq(in_turn),
+            # both choices before it is known which one counts: fewer levels
+            first.eq(Mux(later.any(), _lowest(later), _lowest(wanting))),
             passes.eq(1),
             moves.eq(open_ | ~asks),
         ]
@@ -178,13 +176,23 @@ class BurstSource(wiring.Component):
 
     @staticmethod
     def _crowded(m, taken, bursts):
-        """Whether more words are between the clients and the ports than a few bursts hold."""
+        """Whether more words are between the clients and the ports than a few bursts hold.
+
+        What leaves counts a cycle late: the ports' credits decide it late in a cycle.
+        """
         inside, crowded = Signal(11), Signal()
-        following = Signal.like(inside)
+        following, left = Signal.like(inside), Signal.like(bursts.payload.beats)
         m.d.comb += following.eq(
-            inside
-            + Mux(taken.valid & taken.ready, taken.payload.beats, 0)
-            - Mux(bursts.valid & bursts.ready, bursts.payload.beats, 0)
+            inside + Mux(taken.valid & taken.ready, taken.payload.beats, 0) - left
         )
-        m.d.sync += [inside.eq(following), crowded.eq(following[exact_log2(_CROWD):] != 0)]
+        m.d.sync += [
+            left.eq(Mux(bursts.valid & bursts.ready, bursts.payload.beats, 0)),
+            inside.eq(following),
+            crowded.eq(following[exact_log2(_CROWD):] != 0),
+        ]
         return crowded
+
+
+def _lowest(bits):
+    """The lowest bit that is set, alone."""
+    return Cat(bits[k] & ~bits[:k].any() for k in range(len(bits)))

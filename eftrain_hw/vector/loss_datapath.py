@@ -275,8 +275,10 @@ class LossDatapath(wiring.Component):
         value = self.mac1.o
         m.d.sync += result.eq(value)
 
-        small = greater(C(bits(-87.0), 32), sources["A"]) & is_post("kill", 1)
-        with m.If(delay(m, small, wait, name="small")):
+        # a cycle later than it could be: what a block RAM reads comes late
+        element = delay(m, sources["A"], 1, name="element")
+        small = greater(C(bits(-87.0), 32), element) & is_post("kill", 2)
+        with m.If(delay(m, small, wait - 1, name="small")):
             m.d.sync += result.eq(_KILLED)
 
         # k = -distance as an integer, from binary32
