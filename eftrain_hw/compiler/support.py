@@ -53,12 +53,10 @@ def _is_part(tensors, name):
 
 
 def _unsupported(op, tensors):
-    if isinstance(op, LossOp):
-        return "label smoothing" if op.label_smoothing else None
     if isinstance(op, PoolOp):
         names = (op.x, op.y, op.dx or f"d{op.x}", f"d{op.y}")
         parts = any(_is_part(tensors, name) for name in names)
         return "max pooling of a part of a concatenation" if parts else None
-    if isinstance(op, (ConvOp, *OPERATIONS)):
+    if isinstance(op, (ConvOp, LossOp, *OPERATIONS)):
         return None
     return type(op).__name__.removesuffix("Op")

@@ -32,6 +32,8 @@ class Step:
         What the loss is the mean over: all images whose gradients are added up; None: this batch's.
     first, update : bool
         Whether this is the first and the last of the batches whose gradients are added up.
+    label_smoothing : float or None
+        Of a cross-entropy; None: the network's own.
     """
 
     learning_rate: float
@@ -42,6 +44,7 @@ class Step:
     loss_images: int | None = None
     first: bool = True
     update: bool = True
+    label_smoothing: float | None = None
 
 
 def forward_pass(program, tensors, step=None):
@@ -107,7 +110,8 @@ def _loss(program, tensors, step):
         result = squared_error(outputs, targets, features=loss.features, mask=mask, **settings)
     else:
         labels = tensors["labels"].view(np.int32)[:batch]
-        settings["label_smoothing"] = loss.label_smoothing
+        given = step.label_smoothing
+        settings["label_smoothing"] = loss.label_smoothing if given is None else given
         result = cross_entropy(outputs, labels, classes=loss.classes, **settings)
     losses, total, tensors[loss.gradient] = result
     stored = tensors["loss"] = np.zeros(program.tensors["loss"].shape, np.float32)

@@ -31,8 +31,8 @@ class Trainer:
 
     Members
     -------
-    learning_rate, momentum : float
-        From the program's optimizer; may be changed between calls of `fit`.
+    learning_rate, momentum, label_smoothing : float
+        From the program's optimizer and loss; may be changed between calls of `fit`.
     epoch : int
         Epochs that are complete.
     updates : int
@@ -48,6 +48,7 @@ class Trainer:
         self.program, self.device, self.seed = program, device, seed
         self.learning_rate = program.optimizer.lr
         self.momentum = getattr(program.optimizer, "momentum", 0.0)
+        self.label_smoothing = getattr(program.loss, "label_smoothing", 0.0)
         self.epoch, self._batch, self.updates = 0, 0, 0
         self.history, self.profile = History(), None
         device.load_program(program)
@@ -203,6 +204,7 @@ class Trainer:
             "train",
             learning_rate=self.learning_rate,
             momentum=self.momentum,
+            label_smoothing=self.label_smoothing,
             valid_images=len(x),
             **place,
         )
@@ -236,7 +238,7 @@ class Trainer:
 
     def evaluate(self, x, y):
         """{"loss", "accuracy"} of the network on images with known labels; with MSELoss the loss
-        alone."""
+        alone. The loss is without label smoothing."""
         x, y = self._checked("", x, y)
         logits = self.logits(x).astype(np.float64)
         if not self._classifies:
@@ -271,6 +273,7 @@ class Trainer:
             "updates": str(self.updates),
             "learning_rate": float(self.learning_rate).hex(),
             "momentum": float(self.momentum).hex(),
+            "label_smoothing": float(self.label_smoothing).hex(),
         }
         checkpoint.write_safetensors(path, tensors, metadata)
 
@@ -316,6 +319,8 @@ class Trainer:
         trainer.updates = int(metadata.get("updates", 0))
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])
         trainer.momentum = float.fromhex(metadata["momentum"])
+        if "label_smoothing" in metadata:
+            trainer.label_smoothing = float.fromhex(metadata["label_smoothing"])
         return trainer
 
 

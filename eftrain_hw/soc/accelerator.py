@@ -216,6 +216,8 @@ class Accelerator(wiring.Component):
             vector.momentum.eq(csr.momentum),
             vector.inverse_images.eq(csr.inverse_images),
             vector.valid_images.eq(csr.valid_images),
+            vector.label_target.eq(csr.label_target),
+            vector.other_target.eq(csr.other_target),
             csr.count_mac_busy.eq(compute.mac_busy),
             csr.count_commands.eq(sequencer.command_sent),
             csr.count_descriptors.eq(sequencer.descriptor_finished),

@@ -9,6 +9,7 @@ from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue
 from .loss import Loss
+from .loss_program import ONE
 from .multiply_add import MultiplyAdd
 from .pool import Pool
 from .ports import ReadPort, WritePort, read_item_bytes, write_item_bytes
@@ -48,6 +49,8 @@ class VectorUnit(wiring.Component):
         Raw binary32; stable while busy.
     valid_images : In(16)
         Images of the batch that count in the loss.
+    label_target, other_target : In(32)
+        Targets of a cross-entropy, see `Loss`.
     read0 .. read2 : Out(ReadPort)
     write0 .. write3 : Out(WritePort)
     busy : Out(1)
@@ -68,6 +71,8 @@ class VectorUnit(wiring.Component):
                 "momentum": In(32),
                 "inverse_images": In(32),
                 "valid_images": In(16),
+                "label_target": In(32, init=ONE),
+                "other_target": In(32),
                 **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
                 **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
                 "busy": Out(1),
@@ -176,6 +181,8 @@ class VectorUnit(wiring.Component):
             update.momentum.eq(self.momentum),
             loss.inverse_images.eq(self.inverse_images),
             loss.valid_images.eq(self.valid_images),
+            loss.label_target.eq(self.label_target),
+            loss.other_target.eq(self.other_target),
         ]
         if config.vector_programs:
             m.d.comb += [
