@@ -65,7 +65,7 @@ def command_parser():
     train.add_argument("--momentum", type=float, default=0.9, help="default: %(default)s")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--json", type=Path, metavar="OUT", help="write history and result here")
-    train.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
+    train.add_argument("--save", type=Path, metavar="FILE", help="checkpoint after each epoch")
     train.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
     train.add_argument(
         "--trace", type=Path, metavar="OUT", help="write a step's timeline here, for Perfetto"

@@ -54,10 +54,13 @@ class StepResult:
         Clock cycles from the start to the interrupt; 0 where there is no clock.
     counters : dict
         Performance counters by name.
+    nonfinite : bool
+        The status bit: an infinity or NaN was stored.
     """
 
     cycles: int = 0
     counters: dict = field(default_factory=dict)
+    nonfinite: bool = False
 
 
 class Device(ABC):

@@ -164,9 +164,10 @@ class Host:
         while not self._wait():
             limit()
         self.write("irq_status", self._bits("irq_status", done=1, error=1))
-        if self.read_field("status", "error"):
+        status = self.status()
+        if "error" in status:
             raise self._error(tags, locate)
-        return StepResult(cycles=self.read("counter_cycles"), counters=self.counters())
+        return StepResult(self.read("counter_cycles"), self.counters(), "nonfinite" in status)
 
     def _error(self, tags, locate):
         entry = describe(self.read("error_code"))

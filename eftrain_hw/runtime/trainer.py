@@ -8,6 +8,7 @@ from . import checkpoint
 from .checkpoint import CheckpointError
 from .checks import checked_images, checked_labels, checked_targets
 from .device_state import DeviceState
+from .divergence import check_last_batch, check_loss
 from .progress import DeferredInterrupt, History, progress_bar
 
 __all__ = ["Trainer"]
@@ -94,8 +95,9 @@ class Trainer:
     # -- training and inference
 
     def fit(
-        self, x, y, epochs=1, *, validation=None, schedule=None, progress=True, profile_step=None
-    ):
+        self, x, y, epochs=1, *, validation=None, schedule=None, progress=True, profile_step=None,
+        save=None,
+    ):  # fmt: skip
         """Train for some epochs; each image is used once an epoch, in an order drawn anew.
 
         The last batch of an epoch may be partial: its missing images count for nothing. A run that
@@ -116,17 +118,25 @@ class Trainer:
             Show a progress bar (where tqdm is installed).
         profile_step : int or None
             The step of this call whose profile to keep in `profile`: 0 the first, -1 the last.
+        save : path or None
+            Write a checkpoint there after each epoch.
 
         Returns
         -------
         History
             Of everything that this trainer has done.
+
+        Raises
+        ------
+        DivergenceError
+            A step's loss is not finite; nothing is saved after it.
         """
         if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
             raise ValueError(f"epochs must be an integer, at least 0, not {epochs!r}")
         x, y = self._checked("", x, y)
         if validation is not None:
             validation = self._checked("validation ", *validation)
+        check_last_batch(self.program, len(x))
         batches = -(-len(x) // self.program.batch_size)
         last = self.epoch + epochs
         steps = epochs * batches - self._batch
@@ -137,6 +147,8 @@ class Trainer:
                 if schedule is not None:
                     self.learning_rate = float(schedule(self.epoch))
                 self._fit_epoch(x, y, batches, validation, bar, interrupt, profile_step)
+                if save is not None:
+                    self.save(save)
         return self.history
 
     def _fit_epoch(self, x, y, batches, validation, bar, interrupt, profile_step):
@@ -152,6 +164,7 @@ class Trainer:
             self.history.steps.append(
                 {"epoch": self.epoch, "loss": loss, "cycles": step.cycles, **step.counters}
             )
+            check_loss(loss, self.epoch, self._batch - 1)
             interrupt.check()
             losses += loss * len(chosen)
             if self._classifies:

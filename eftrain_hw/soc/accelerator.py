@@ -211,7 +211,7 @@ class Accelerator(wiring.Component):
         self._connect_control(m, csr, supervisor, sequencer, vector, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
-            supervisor.nonfinite.eq(drain.nonfinite),
+            supervisor.nonfinite.eq(drain.nonfinite | vector.nonfinite),
             vector.learning_rate.eq(csr.learning_rate),
             vector.momentum.eq(csr.momentum),
             vector.inverse_images.eq(csr.inverse_images),

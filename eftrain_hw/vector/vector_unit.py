@@ -59,6 +59,8 @@ class VectorUnit(wiring.Component):
     bad_program : Out(1)
         Pulse: a PROCESS command's program is no vector program (busy until a reset), or there is no
         processor (`config.vector_programs`).
+    nonfinite : Out(1)
+        Pulses: an infinity or NaN has been handed over to be stored, by writer 0 or encoded.
     """
 
     def __init__(self, config):
@@ -77,6 +79,7 @@ class VectorUnit(wiring.Component):
                 **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
                 "busy": Out(1),
                 "bad_program": Out(1),
+                "nonfinite": Out(1),
             }
         )
 
@@ -221,6 +224,10 @@ class VectorUnit(wiring.Component):
                 m.d.comb += [entrance.reserve.eq(user.reserve), entrance.i_valid.eq(user.i_valid)]
             with m.If(choice if index else C(1, 1)):
                 m.d.comb += entrance.i.eq(user.i)
+        infinite = Signal(2)  # result1 has bytes too
+        m.d.sync += self.nonfinite.eq(infinite.any())
+        for k, port in enumerate((entrance, queues[0])):
+            m.d.sync += infinite[k].eq(port.i_valid & port.i[23:31].all())
         return m
 
     @staticmethod
