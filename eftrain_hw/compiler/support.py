@@ -4,7 +4,15 @@ from .operations import ConcatOp
 from .passes.programs import OPERATIONS
 from .program import ConvOp, LossOp, PoolOp
 
-__all__ = ["check_supported"]
+__all__ = ["check_supported", "needs_vector_programs"]
+
+
+def needs_vector_programs(network, config, batch_size):
+    """Whether training a network with cross-entropy and SGD takes the vector processor."""
+    from .lower import lower
+
+    ops, _ = lower(network, config, batch_size)
+    return any(_program_of(op) for op in ops)
 
 
 def check_supported(program):
