@@ -34,6 +34,8 @@ class Step:
         Whether this is the first and the last of the batches whose gradients are added up.
     label_smoothing : float or None
         Of a cross-entropy; None: the network's own.
+    max_grad_norm : float or None
+        Where the optimizer clips gradients; None: the optimizer's own.
     """
 
     learning_rate: float
@@ -45,6 +47,7 @@ class Step:
     first: bool = True
     update: bool = True
     label_smoothing: float | None = None
+    max_grad_norm: float | None = None
 
 
 def forward_pass(program, tensors, step=None):
@@ -141,7 +144,8 @@ def _update(program, tensors, trained, step):
     gradients = {name: tensors[f"{name}.{source}"] for name in trained}
     factor = None
     if optimizer.max_grad_norm is not None:
-        factor = clip_factor(list(gradients.values()), optimizer.max_grad_norm)
+        norm = step.max_grad_norm or optimizer.max_grad_norm
+        factor = clip_factor(list(gradients.values()), norm)
     scalars = optimizer.scalars(step.number, lr=step.learning_rate, momentum=step.momentum)
     rule = adam if "exp_avg" in optimizer.STATE else sgd
     settings = {"eps": optimizer.eps} if rule is adam else {"nesterov": optimizer.nesterov}

@@ -112,6 +112,7 @@ class Device(ABC):
     def run(
         self, name, *, learning_rate=0.0, momentum=0.0, valid_images=None,
         number=1, seed=0, loss_images=None, first=True, update=True, label_smoothing=None,
+        max_grad_norm=None,
     ):  # fmt: skip
         """Run the program "train" (one step) or "infer" on the tensors in the device's memory.
 
@@ -133,6 +134,8 @@ class Device(ABC):
             Whether this batch is the first, the last of those whose gradients are added up.
         label_smoothing : float or None
             Of a cross-entropy, 0 to 1; None: that of the program's loss.
+        max_grad_norm : float or None
+            Norm that gradients are clipped to, where the program's optimizer has one; None: that.
 
         Returns
         -------
@@ -168,11 +171,12 @@ class Device(ABC):
             "seed": seed,
             "loss_images": loss_images or valid_images,
             "label_smoothing": self._smoothing(label_smoothing),
+            "max_grad_norm": self._norm(max_grad_norm),
         }
         if SCALARS in self.program.tensors:
             scalars = run_time_scalars(
                 self.program, learning_rate=learning_rate, valid_images=valid_images,
-                number=number, seed=seed,
+                number=number, seed=seed, max_grad_norm=self._step["max_grad_norm"],
             )  # fmt: skip
             self.write_tensor(SCALARS, scalars)
         return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
@@ -191,6 +195,21 @@ class Device(ABC):
             raise TypeError(f"label_smoothing must be a number, not {given!r}")
         if not 0 <= given <= 1:
             raise ValueError(f"label_smoothing must be 0 to 1, not {given!r}")
+        return float(given)
+
+    def _norm(self, given):
+        own = self.program.optimizer.max_grad_norm
+        if given is None:
+            return own
+        if own is None:
+            raise ValueError(
+                "max_grad_norm must be None where the optimizer was compiled without one, not"
+                f" {given!r}"
+            )
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
+            raise TypeError(f"max_grad_norm must be a number, not {given!r}")
+        if not 0 < given < float("inf"):
+            raise ValueError(f"max_grad_norm must be greater than 0, not {given!r}")
         return float(given)
 
     def _loss_settings(self):

@@ -32,8 +32,9 @@ class Trainer:
 
     Members
     -------
-    learning_rate, momentum, label_smoothing : float
-        From the program's optimizer and loss; may be changed between calls of `fit`.
+    learning_rate, momentum, label_smoothing, max_grad_norm : float
+        From the program's optimizer and loss; may be changed between calls of `fit`. The last one
+        stays None where the optimizer has none.
     epoch : int
         Epochs that are complete.
     updates : int
@@ -50,6 +51,7 @@ class Trainer:
         self.learning_rate = program.optimizer.lr
         self.momentum = getattr(program.optimizer, "momentum", 0.0)
         self.label_smoothing = getattr(program.loss, "label_smoothing", 0.0)
+        self.max_grad_norm = program.optimizer.max_grad_norm
         self.epoch, self._batch, self.updates = 0, 0, 0
         self.history, self.profile = History(), None
         device.load_program(program)
@@ -218,6 +220,7 @@ class Trainer:
             learning_rate=self.learning_rate,
             momentum=self.momentum,
             label_smoothing=self.label_smoothing,
+            max_grad_norm=self.max_grad_norm,
             valid_images=len(x),
             **place,
         )
@@ -288,6 +291,8 @@ class Trainer:
             "momentum": float(self.momentum).hex(),
             "label_smoothing": float(self.label_smoothing).hex(),
         }
+        if self.max_grad_norm is not None:
+            metadata["max_grad_norm"] = float(self.max_grad_norm).hex()
         checkpoint.write_safetensors(path, tensors, metadata)
 
     @classmethod
@@ -332,8 +337,9 @@ class Trainer:
         trainer.updates = int(metadata.get("updates", 0))
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])
         trainer.momentum = float.fromhex(metadata["momentum"])
-        if "label_smoothing" in metadata:
-            trainer.label_smoothing = float.fromhex(metadata["label_smoothing"])
+        for name in ("label_smoothing", "max_grad_norm"):
+            if name in metadata:
+                setattr(trainer, name, float.fromhex(metadata[name]))
         return trainer
 
 

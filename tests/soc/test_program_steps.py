@@ -59,6 +59,16 @@ def test_label_smoothing_changes_from_step_to_step():
     assert len(losses) == 3
 
 
+def test_clipping_changes_from_step_to_step():
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=OPTIMIZERS["clipped"])
+    masters = set()
+    for bench.options in ({}, {"max_grad_norm": 0.01}, {"max_grad_norm": 1e9}):
+        bench.restore()
+        bench.step()
+        masters.add(bench.tensors["4.weight.master"].tobytes())
+    assert len(masters) == 3
+
+
 def test_a_loss_that_is_not_finite_sets_the_status_bit():
     network = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), input_shape=(3,))
     bench = StepBench(network, CONFIG, 3, valid=3, loss=nn.MSELoss())
