@@ -218,6 +218,12 @@ def _plan_arguments(plan):
         help="vgg16, resnet20, mobilenet-v1 .., or a Python file that defines `network`",
     )
     _variant(plan)
+    plan.add_argument(
+        "--train",
+        nargs="+",
+        metavar="NAME",
+        help="freeze all but these layers, parameters, kinds (BatchNorm2d) or names (bias)",
+    )
     plan.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
     for name in ("rows", "lanes"):
         plan.add_argument(f"--{name}", type=int, metavar="N", help=f"other {name} than --config's")

@@ -48,14 +48,21 @@ def _with_processor(network, config, batch):
 
 def plan_command(arguments):
     from ..compiler.devices import device_of
+    from ..compiler.nn import train_only
     from ..compiler.plan import plan_step
     from ..compiler.resources import resources
+    from ..compiler.savings import savings
 
     device = device_of(arguments.board)
     if arguments.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {arguments.batch}")
     config = _configuration(arguments)
     network = _network(arguments)
+    if arguments.train:
+        try:
+            network = train_only(network, *arguments.train)
+        except ValueError as error:
+            raise ValueError(str(error).replace("train_only: names", "--train")) from None
     config = _with_processor(network, config, arguments.batch)
     if arguments.memory:
         memory_command(config, arguments, network)
@@ -64,6 +71,9 @@ def plan_command(arguments):
     used = resources(config)
     report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
     print("\n".join([*plan.table(), *used.table(device)]))
+    if saved := savings(network, plan):
+        print(saved.line())
+        report["savings"] = saved.to_dict()
     found = None
     if arguments.explore:
         found = _explore(network, config, arguments, device)
