@@ -226,6 +226,7 @@ class SocDevice(MemoryDevice):
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,
+            **self._loss_settings(),
             tags=self.program.tags,
             locate=lambda address: self._tensor_at(address - RAM_BASE),
             limit=limit,

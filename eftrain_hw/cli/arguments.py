@@ -65,7 +65,7 @@ def command_parser():
     train.add_argument("--momentum", type=float, default=0.9, help="default: %(default)s")
     train.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     train.add_argument("--json", type=Path, metavar="OUT", help="write history and result here")
-    train.add_argument("--save", type=Path, metavar="FILE", help="write a checkpoint at the end")
+    train.add_argument("--save", type=Path, metavar="FILE", help="checkpoint after each epoch")
     train.add_argument("--resume", type=Path, metavar="FILE", help="go on from a checkpoint")
     train.add_argument(
         "--trace", type=Path, metavar="OUT", help="write a step's timeline here, for Perfetto"
@@ -138,8 +138,9 @@ def _bench_arguments(bench):
     bench.add_argument(
         "--network",
         metavar="NAME|FILE.py",
-        help="a training step instead of a layer: vgg16, cifar, lenet5, digits, or a Python file",
+        help="a training step instead of a layer: cifar, resnet20 .., or a Python file",
     )
+    _variant(bench)
     bench.add_argument("--layer", default="conv", help="conv or linear (default: %(default)s)")
     for name, what in (
         ("in-channels", "or features of a linear layer"),
@@ -171,6 +172,15 @@ def _bench_arguments(bench):
     bench.add_argument(
         "--trace", type=Path, metavar="OUT", help="with --network: write its timeline, for Perfetto"
     )
+
+
+def _variant(command):
+    for name, kind, what in (
+        ("channels", float, "factor of the numbers of channels of a network of ours, such as 0.25"),
+        ("image-size", int, "its images' height and width"),
+        ("classes", int, "its classes"),
+    ):
+        command.add_argument(f"--{name}", type=kind, metavar="N", help=what)
 
 
 def _one_or_two(text):
@@ -205,7 +215,14 @@ def _plan_arguments(plan):
         "--network",
         required=True,
         metavar="NAME|FILE.py",
-        help="vgg16, cifar, lenet5 or digits; or a Python file that defines `network`",
+        help="vgg16, resnet20, mobilenet-v1 .., or a Python file that defines `network`",
+    )
+    _variant(plan)
+    plan.add_argument(
+        "--train",
+        nargs="+",
+        metavar="NAME",
+        help="freeze all but these layers, parameters, kinds (BatchNorm2d) or names (bias)",
     )
     plan.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
     for name in ("rows", "lanes"):

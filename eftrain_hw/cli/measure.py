@@ -1,6 +1,7 @@
 """`eftrain bench`, `eftrain plan`."""
 
 import json
+import sys
 from pathlib import Path
 
 from ..config import AcceleratorConfig
@@ -22,28 +23,57 @@ def _configuration(arguments):
 def bench_command(arguments):
     from ..runtime import benchmark
 
-    config = _configuration(arguments)
-    network = arguments.network
-    benchmark.bench_command(config, arguments, None if network is None else named_network(network))
+    config, network = _configuration(arguments), None
+    if arguments.network is not None:
+        network = _network(arguments)
+        config = _with_processor(network, config, arguments.batch)
+    benchmark.bench_command(config, arguments, network)
+
+
+def _network(arguments):
+    """The network of the options."""
+    settings = {"width": arguments.channels, "size": arguments.image_size}
+    return named_network(arguments.network, classes=arguments.classes, **settings)
+
+
+def _with_processor(network, config, batch):
+    """The configuration, with the vector processor where the network needs it."""
+    from ..compiler.support import needs_vector_programs
+
+    if config.vector_programs or not needs_vector_programs(network, config, batch):
+        return config
+    print("the network needs the vector processor: vector_programs=True", file=sys.stderr)
+    return config.replace(vector_programs=True)
 
 
 def plan_command(arguments):
     from ..compiler.devices import device_of
+    from ..compiler.nn import train_only
     from ..compiler.plan import plan_step
     from ..compiler.resources import resources
+    from ..compiler.savings import savings
 
     device = device_of(arguments.board)
     if arguments.batch < 1:
         raise ValueError(f"--batch must be at least 1, not {arguments.batch}")
     config = _configuration(arguments)
+    network = _network(arguments)
+    if arguments.train:
+        try:
+            network = train_only(network, *arguments.train)
+        except ValueError as error:
+            raise ValueError(str(error).replace("train_only: names", "--train")) from None
+    config = _with_processor(network, config, arguments.batch)
     if arguments.memory:
-        memory_command(config, arguments)
+        memory_command(config, arguments, network)
         return
-    network = named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch)
     used = resources(config)
     report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
     print("\n".join([*plan.table(), *used.table(device)]))
+    if saved := savings(network, plan):
+        print(saved.line())
+        report["savings"] = saved.to_dict()
     found = None
     if arguments.explore:
         found = _explore(network, config, arguments, device)

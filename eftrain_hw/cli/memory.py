@@ -2,8 +2,6 @@
 
 import json
 
-from .networks import named_network
-
 __all__ = ["memory_arguments", "memory_command"]
 
 
@@ -29,14 +27,14 @@ def memory_arguments(plan):
     )
 
 
-def memory_command(config, arguments):
+def memory_command(config, arguments, network):
     """Print the ledger at the start ranks, and at the end ranks where they are given."""
     from ..compiler.ledger import memory_ledger, twin_ledger
     from ..compiler.nn import CrossEntropyLoss
     from ..compiler.optim import SGD
     from ..compiler.rebuild import with_ranks
 
-    network, precision = named_network(arguments.network), _precision(arguments.bits)
+    precision = _precision(arguments.bits)
     optimizer, batch = SGD(lr=0.01, momentum=arguments.momentum), arguments.batch
     settings = {"batch_size": batch, "optimizer": optimizer}
     twin = twin_ledger(network, **settings)

@@ -1,8 +1,11 @@
 """Networks by their name or from a file."""
 
 import runpy
+from inspect import signature
 
 __all__ = ["named_network"]
+
+_OPTIONS = {"width": "--channels", "size": "--image-size", "classes": "--classes"}
 
 
 def _load_network(path):
@@ -24,10 +27,21 @@ def _load_network(path):
     return network
 
 
-def named_network(name):
+def named_network(name, **settings):
+    """A network; of `settings` those that are not None go to the function that makes it."""
     from ..networks import NETWORKS
+
+    settings = {option: value for option, value in settings.items() if value is not None}
 
     if name not in NETWORKS and not name.endswith(".py"):
         known = ", ".join(NETWORKS)
         raise ValueError(f"--network must be one of {known}, or a Python file, not {name!r}")
-    return NETWORKS[name]() if name in NETWORKS else _load_network(name)
+    if name in NETWORKS:
+        known = signature(NETWORKS[name]).parameters
+        for option in settings:
+            if option not in known:
+                raise ValueError(f"--network {name} has no {_OPTIONS[option]} to choose")
+        return NETWORKS[name](**settings)
+    if settings:
+        raise ValueError(f"{_OPTIONS[next(iter(settings))]} must go with a network of ours")
+    return _load_network(name)

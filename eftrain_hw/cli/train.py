@@ -49,10 +49,9 @@ def train_command(arguments):
             validation=(x_test, y_test),
             progress=not arguments.quiet,
             profile_step=arguments.trace_step if arguments.trace else None,
+            save=arguments.save,
         )
         result = trainer.evaluate(x_test, y_test)
-        if arguments.save:
-            trainer.save(arguments.save)
     if arguments.trace:
         write_trace(arguments.trace, trainer.profile)
     report = {

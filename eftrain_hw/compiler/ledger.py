@@ -14,7 +14,8 @@ __all__ = ["Entry", "Ledger", "memory_ledger", "twin_ledger"]
 KINDS = ("weights", "master", "gradients", "optimizer state", "activations", "program")
 _KIND_OF = {
     "weight": "weights", "mask": "weights", "master": "master", "running": "master",
-    "gradient": "gradients", "weight_gradient": "gradients", "program": "program",
+    "gradient": "gradients", "container": "gradients", "weight_gradient": "gradients",
+    "program": "program",
     "momentum": "optimizer state", "exp_avg": "optimizer state", "exp_avg_sq": "optimizer state",
     "variance": "optimizer state",
 }  # fmt: skip
@@ -187,7 +188,7 @@ def _lives(program):
             lives[name] = (0, n)
         elif spec.kind == "loss":
             lives[name] = (n, 2 * n)
-        elif spec.kind == "gradient":
+        elif spec.kind in ("gradient", "container"):
             parts = base[1:]
             while parts not in made:  # "dy3.0": the gradient that one of several users makes
                 parts = parts.rpartition(".")[0]

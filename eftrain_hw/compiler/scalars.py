@@ -14,9 +14,9 @@ __all__ = ["SCALARS", "STEP", "run_time_scalars", "scalars_spec", "seed_place"]
 SCALARS = "scalars"
 """Name of the tensor."""
 
-STEP = ("root_scale", "minus_step_size", "inverse_images")
-"""Scalars of line 0: of Adam, and one over the images of this batch, which is not the register's
-where several batches' gradients are added up."""
+STEP = ("root_scale", "minus_step_size", "inverse_images", "max_grad_norm")
+"""Scalars of line 0: of Adam, one over the images of this batch, which is not the register's
+where several batches' gradients are added up, and the norm that gradients are clipped to."""
 
 LINE_WORDS = 16
 _SEEDS = 2  # of a layer: of most of its elements, and of the rest
@@ -35,13 +35,16 @@ def _dropouts(program):
 def scalars_spec(program):
     """TensorSpec of the scalars of a program that has some, or None."""
     dropouts, optimizer = _dropouts(program), program.optimizer
-    if not (dropouts or "exp_avg" in optimizer.STATE or optimizer.accumulation > 1):
+    adam, clips = "exp_avg" in optimizer.STATE, optimizer.max_grad_norm is not None
+    if not (dropouts or adam or clips or optimizer.accumulation > 1):
         return None
     lines = 1 + -(-_SEEDS * len(dropouts) // LINE_WORDS)
     return TensorSpec(SCALARS, SCALARS, "fp32", (lines * LINE_WORDS,), program.config.format)
 
 
-def run_time_scalars(program, *, learning_rate, valid_images, number=1, seed=0):
+def run_time_scalars(
+    program, *, learning_rate, valid_images, number=1, seed=0, max_grad_norm=None
+):
     """The tensor "scalars" for a step.
 
     Parameters
@@ -53,6 +56,8 @@ def run_time_scalars(program, *, learning_rate, valid_images, number=1, seed=0):
         Updates so far, this one included.
     seed : int
         Of the run's dropout layers.
+    max_grad_norm : float or None
+        None: the optimizer's.
     """
     from .passes.programs.dropout import first_of_rest
 
@@ -62,6 +67,8 @@ def run_time_scalars(program, *, learning_rate, valid_images, number=1, seed=0):
         values[STEP.index("root_scale")] = known["root_scale"]
         values[STEP.index("minus_step_size")] = -known["step_size"]
     values[STEP.index("inverse_images")] = np.float32(1) / np.float32(valid_images)
+    norm = program.optimizer.max_grad_norm if max_grad_norm is None else max_grad_norm
+    values[STEP.index("max_grad_norm")] = norm or 0
     bits = values.view(np.uint32)
     for op in _dropouts(program):
         start = layer_seed(seed, number, op.index)

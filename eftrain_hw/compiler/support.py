@@ -4,7 +4,15 @@ from .operations import ConcatOp
 from .passes.programs import OPERATIONS
 from .program import ConvOp, LossOp, PoolOp
 
-__all__ = ["check_supported"]
+__all__ = ["check_supported", "needs_vector_programs"]
+
+
+def needs_vector_programs(network, config, batch_size):
+    """Whether training a network with cross-entropy and SGD takes the vector processor."""
+    from .lower import lower
+
+    ops, _ = lower(network, config, batch_size)
+    return any(_program_of(op) for op in ops)
 
 
 def check_supported(program):
@@ -53,12 +61,10 @@ def _is_part(tensors, name):
 
 
 def _unsupported(op, tensors):
-    if isinstance(op, LossOp):
-        return "label smoothing" if op.label_smoothing else None
     if isinstance(op, PoolOp):
         names = (op.x, op.y, op.dx or f"d{op.x}", f"d{op.y}")
         parts = any(_is_part(tensors, name) for name in names)
         return "max pooling of a part of a concatenation" if parts else None
-    if isinstance(op, (ConvOp, *OPERATIONS)):
+    if isinstance(op, (ConvOp, LossOp, *OPERATIONS)):
         return None
     return type(op).__name__.removesuffix("Op")

@@ -22,9 +22,10 @@ class TensorSpec:
     kind : str
         "activation", "gradient", "weight", "master", "momentum", "weight_gradient",
         "logits", "labels", "targets", "index", "mask" (weights that exist), "running", "statistic"
-        (of a batch), a name of the optimizer's state, "loss" (one fp32 an image, padded to a line,
-        then the batch's; of MSELoss: a vector an image, all lanes alike, then the batch's: the last
-        16 words begin with it in any case) or "program".
+        (of a batch), "container" (only the parts that views name are used), a name of the
+        optimizer's state, "loss" (one fp32 an image, padded to a line, then the batch's; of
+        MSELoss: a vector an image, all lanes alike, then the batch's: the last 16 words begin with
+        it in any case) or "program".
     storage : str
         "blocked" (elements and exponents of the compute format), "elements" (those alone), "fp32",
         "bytes" or "words".

@@ -23,7 +23,7 @@ __all__ = [
 
 ADDRESS_BITS = 12
 ID = int.from_bytes(b"EFTR", "little")
-VERSION = (1, 1)  # a driver needs the same major and at least its own minor
+VERSION = (1, 2)  # a driver needs the same major and at least its own minor
 
 ACCESS = {
     "constant": "fixed when the core is generated",
@@ -222,6 +222,10 @@ REGISTERS = (
         Field("overflow", 17, 1, "ro", "it was full: only the first descriptors are in it"),
         Field("lost", 18, 1, "ro", "a descriptor was too short to be written down"),
     )),
+    _one("label_target", 0x0A0, 32, "rw", "cross-entropy: target of an image's own class, binary32;"
+         " less than 1 with label smoothing", locked=True, reset=0x3F800000),
+    _one("other_target", 0x0A4, 32, "rw", "cross-entropy: target of every other class, binary32;"
+         " 0 without label smoothing", locked=True),
     _one("scratch", 0x0FC, 32, "rw", "no effect; for a test of the bus"),
     *(register
       for k, (name, doc) in enumerate(COUNTERS.items())

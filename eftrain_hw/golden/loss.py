@@ -8,7 +8,13 @@ from .arithmetic import fadd, fdiv, flush, fmax, fmul, fneg, fsub, mac
 from .elementary import fexp, flog
 from .reduce import sequential_sum, store
 
-__all__ = ["cross_entropy", "squared_error"]
+__all__ = ["class_targets", "cross_entropy", "squared_error"]
+
+
+def class_targets(label_smoothing, classes):
+    """Targets of an image's own class and of each other class, float32."""
+    rest = label_smoothing / classes
+    return np.float32(1 - label_smoothing + rest), np.float32(rest)
 
 
 def cross_entropy(logits, labels, *, classes, valid, inv_n, format, label_smoothing=0.0):
@@ -67,8 +73,7 @@ def cross_entropy(logits, labels, *, classes, valid, inv_n, format, label_smooth
         total = fadd(total, column)
     reciprocal = fdiv(np.float32(1), total)
     onehot = np.arange(classes) == labels[:, None]
-    rest = np.float32(label_smoothing / classes)
-    target = np.where(onehot, np.float32(1 - label_smoothing + label_smoothing / classes), rest)
+    target = np.where(onehot, *class_targets(label_smoothing, classes))
     g = fmul(mac(e, reciprocal[:, None], np.where(target == 0, np.float32(0), -target)), inv_n)
 
     losses = np.zeros(images, np.float32)

@@ -32,6 +32,10 @@ class Step:
         What the loss is the mean over: all images whose gradients are added up; None: this batch's.
     first, update : bool
         Whether this is the first and the last of the batches whose gradients are added up.
+    label_smoothing : float or None
+        Of a cross-entropy; None: the network's own.
+    max_grad_norm : float or None
+        Where the optimizer clips gradients; None: the optimizer's own.
     """
 
     learning_rate: float
@@ -42,6 +46,8 @@ class Step:
     loss_images: int | None = None
     first: bool = True
     update: bool = True
+    label_smoothing: float | None = None
+    max_grad_norm: float | None = None
 
 
 def forward_pass(program, tensors, step=None):
@@ -107,7 +113,8 @@ def _loss(program, tensors, step):
         result = squared_error(outputs, targets, features=loss.features, mask=mask, **settings)
     else:
         labels = tensors["labels"].view(np.int32)[:batch]
-        settings["label_smoothing"] = loss.label_smoothing
+        given = step.label_smoothing
+        settings["label_smoothing"] = loss.label_smoothing if given is None else given
         result = cross_entropy(outputs, labels, classes=loss.classes, **settings)
     losses, total, tensors[loss.gradient] = result
     stored = tensors["loss"] = np.zeros(program.tensors["loss"].shape, np.float32)
@@ -137,7 +144,8 @@ def _update(program, tensors, trained, step):
     gradients = {name: tensors[f"{name}.{source}"] for name in trained}
     factor = None
     if optimizer.max_grad_norm is not None:
-        factor = clip_factor(list(gradients.values()), optimizer.max_grad_norm)
+        norm = step.max_grad_norm or optimizer.max_grad_norm
+        factor = clip_factor(list(gradients.values()), norm)
     scalars = optimizer.scalars(step.number, lr=step.learning_rate, momentum=step.momentum)
     rule = adam if "exp_avg" in optimizer.STATE else sgd
     settings = {"eps": optimizer.eps} if rule is adam else {"nesterov": optimizer.nesterov}

@@ -1,6 +1,7 @@
 """Networks in which layers follow each other: LeNet-5, AlexNet, VGG and small ones."""
 
 from ..compiler import nn
+from .scale import scaled
 
 __all__ = ["alexnet", "alexnet_cifar", "cifar_cnn", "digits", "lenet5", "vgg11", "vgg16"]
 
@@ -20,65 +21,71 @@ def digits():
     )
 
 
-def lenet5():
-    """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling, 28x28 pixels."""
+def lenet5(classes=10, width=1.0):
+    """LeNet-5 (LeCun et al., 1998) with ReLU and max pooling, 28x28 pixels; `width` as `vgg11`."""
+    first, second, *hidden = (scaled("lenet5", n, width) for n in (6, 16, 120, 84))
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
+        nn.Conv2d(1, first, 5, padding=2),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
+        nn.Conv2d(first, second, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
-        nn.Linear(400, 120),
+        nn.Linear(25 * second, hidden[0]),
         nn.ReLU(),
-        nn.Linear(120, 84),
+        nn.Linear(hidden[0], hidden[1]),
         nn.ReLU(),
-        nn.Linear(84, 10),
+        nn.Linear(hidden[1], classes),
         input_shape=(1, 28, 28),
     )
 
 
-def cifar_cnn():
-    """Six convolutions and a Linear layer for CIFAR-10, 32x32 pixels."""
+def cifar_cnn(classes=10, width=1.0):
+    """Six convolutions and a Linear layer for CIFAR-10, 32x32 pixels; `width` as `vgg11`."""
     layers, channels = [], 3
     for features in (16, 32, 64):
+        features = scaled("cifar_cnn", features, width)
         layers += _stage(channels, features, 2)
         channels = features
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, 10), input_shape=(3, 32, 32))
+    head = nn.Flatten(), nn.Linear(16 * channels, classes)
+    return nn.Sequential(*layers, *head, input_shape=(3, 32, 32))
 
 
-def alexnet(classes=1000, size=224):
+def alexnet(classes=1000, size=224, width=1.0):
     """AlexNet (Krizhevsky, 2014, one column) as torchvision's, for images of size x size pixels.
 
-    63 pixels or more.
+    63 pixels or more; `width` as `vgg11`.
     """
+    a, b, c, d, hidden = (scaled("alexnet", n, width) for n in (64, 192, 384, 256, 4096))
     features = [
-        *_conv_relu(3, 64, 11, stride=4, padding=2),
+        *_conv_relu(3, a, 11, stride=4, padding=2),
         nn.MaxPool2d(3, stride=2),
-        *_conv_relu(64, 192, 5, padding=2),
+        *_conv_relu(a, b, 5, padding=2),
         nn.MaxPool2d(3, stride=2),
-        *_conv_relu(192, 384, 3, padding=1),
-        *_conv_relu(384, 256, 3, padding=1),
-        *_conv_relu(256, 256, 3, padding=1),
+        *_conv_relu(b, c, 3, padding=1),
+        *_conv_relu(c, d, 3, padding=1),
+        *_conv_relu(d, d, 3, padding=1),
         nn.MaxPool2d(3, stride=2),
     ]
-    return _with_classifier(features, (3, size, size), classes, 4096, dropout_first=True)
+    return _with_classifier(features, (3, size, size), classes, hidden, dropout_first=True)
 
 
-def alexnet_cifar(classes=10):
-    """AlexNet's layers for 32x32 pixels: kernels of 5 and 3, three poolings to half the size."""
+def alexnet_cifar(classes=10, width=1.0):
+    """AlexNet's layers for 32x32 pixels: kernels of 5 and 3, three poolings to half the size;
+    `width` as `vgg11`."""
+    a, b, c, d, hidden = (scaled("alexnet_cifar", n, width) for n in (64, 192, 384, 256, 1024))
     features = [
-        *_conv_relu(3, 64, 5, padding=2),
+        *_conv_relu(3, a, 5, padding=2),
         nn.MaxPool2d(2),
-        *_conv_relu(64, 192, 5, padding=2),
+        *_conv_relu(a, b, 5, padding=2),
         nn.MaxPool2d(2),
-        *_conv_relu(192, 384, 3, padding=1),
-        *_conv_relu(384, 256, 3, padding=1),
-        *_conv_relu(256, 256, 3, padding=1),
+        *_conv_relu(b, c, 3, padding=1),
+        *_conv_relu(c, d, 3, padding=1),
+        *_conv_relu(d, d, 3, padding=1),
         nn.MaxPool2d(2),
     ]
-    return _with_classifier(features, (3, 32, 32), classes, 1024, dropout_first=True)
+    return _with_classifier(features, (3, 32, 32), classes, hidden, dropout_first=True)
 
 
 def _with_classifier(features, input_shape, classes, hidden, dropout_first=False):
@@ -100,9 +107,11 @@ _VGG = {
 }
 
 
-def _vgg(kind, classes, batch_norm, size, hidden, dropout):
+def _vgg(kind, classes, batch_norm, size, hidden, dropout, width):
     layers, channels = [], 3
+    hidden = scaled(kind, hidden, width)
     for features, depth in _VGG[kind]:
+        features = scaled(kind, features, width)
         layers += _stage(channels, features, depth, batch_norm)
         channels = features
     if dropout:
@@ -110,7 +119,7 @@ def _vgg(kind, classes, batch_norm, size, hidden, dropout):
     return nn.Sequential(
         *layers,
         nn.Flatten(),
-        nn.Linear(512 * (size // 32) ** 2, hidden),
+        nn.Linear(channels * (size // 32) ** 2, hidden),
         nn.ReLU(),
         nn.Linear(hidden, hidden),
         nn.ReLU(),
@@ -119,7 +128,7 @@ def _vgg(kind, classes, batch_norm, size, hidden, dropout):
     )
 
 
-def vgg11(classes=1000, *, batch_norm=False, size=224, hidden=4096, dropout=False):
+def vgg11(classes=1000, *, batch_norm=False, size=224, hidden=4096, dropout=False, width=1.0):
     """VGG-11 (Simonyan and Zisserman, 2015, configuration A).
 
     Parameters
@@ -133,13 +142,15 @@ def vgg11(classes=1000, *, batch_norm=False, size=224, hidden=4096, dropout=Fals
         Features of the two hidden Linear layers.
     dropout : bool
         Dropout behind these.
+    width : float
+        Factor of the numbers of channels and hidden features, rounded, at least 1.
     """
-    return _vgg("vgg11", classes, batch_norm, size, hidden, dropout)
+    return _vgg("vgg11", classes, batch_norm, size, hidden, dropout, width)
 
 
-def vgg16(classes=1000, *, batch_norm=False, size=224, hidden=4096, dropout=False):
+def vgg16(classes=1000, *, batch_norm=False, size=224, hidden=4096, dropout=False, width=1.0):
     """VGG-16 (Simonyan and Zisserman, 2015, configuration D); parameters as `vgg11`."""
-    return _vgg("vgg16", classes, batch_norm, size, hidden, dropout)
+    return _vgg("vgg16", classes, batch_norm, size, hidden, dropout, width)
 
 
 def _stage(channels, features, depth, batch_norm=False):

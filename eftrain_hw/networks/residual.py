@@ -1,6 +1,7 @@
 """Networks of residual blocks and of depthwise convolutions."""
 
 from ..compiler import nn
+from .scale import scaled
 
 __all__ = ["mobilenet_v1", "resnet18", "resnet20"]
 
@@ -33,29 +34,32 @@ def _residual_stages(channels, widths, depth):
     return layers
 
 
-def resnet20(classes=10, size=32):
-    """ResNet-20 for CIFAR (He et al., 2016), with projections where the shape changes."""
+def resnet20(classes=10, size=32, width=1.0):
+    """ResNet-20 for CIFAR (He et al., 2016), with projections where the shape changes; `width` is
+    a factor of the numbers of channels."""
+    widths = [scaled("resnet20", channels, width) for channels in (16, 32, 64)]
     return nn.Sequential(
-        *_conv_norm(3, 16, 3, padding=1),
+        *_conv_norm(3, widths[0], 3, padding=1),
         nn.ReLU(),
-        *_residual_stages(16, (16, 32, 64), 3),
+        *_residual_stages(widths[0], widths, 3),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(64, classes),
+        nn.Linear(widths[-1], classes),
         input_shape=(3, size, size),
     )
 
 
-def resnet18(classes=1000, size=224):
-    """ResNet-18 (He et al., 2016) for images of size x size pixels."""
+def resnet18(classes=1000, size=224, width=1.0):
+    """ResNet-18 (He et al., 2016) for images of size x size pixels; `width` as `resnet20`."""
+    widths = [scaled("resnet18", channels, width) for channels in (64, 128, 256, 512)]
     return nn.Sequential(
-        *_conv_norm(3, 64, 7, stride=2, padding=3),
+        *_conv_norm(3, widths[0], 7, stride=2, padding=3),
         nn.ReLU(),
         nn.MaxPool2d(3, stride=2, padding=1),
-        *_residual_stages(64, (64, 128, 256, 512), 2),
+        *_residual_stages(widths[0], widths, 2),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Linear(512, classes),
+        nn.Linear(widths[-1], classes),
         input_shape=(3, size, size),
     )
 
@@ -75,12 +79,10 @@ def mobilenet_v1(classes=1000, width=1.0, size=224):
     size : int
         Height and width of the images, 32 or more.
     """
-    if not isinstance(width, int | float) or not 0 < width <= 4:
-        raise ValueError(f"mobilenet_v1: width must be greater than 0, at most 4, not {width!r}")
-    channels = max(8, round(32 * width))
+    channels = scaled("mobilenet_v1", 32, width, 8)
     layers = [*_conv_norm(3, channels, 3, stride=2, padding=1), nn.ReLU()]
     for features, stride in _MOBILENET:
-        features = max(8, round(features * width))
+        features = scaled("mobilenet_v1", features, width, 8)
         depthwise = {"stride": stride, "padding": 1, "groups": channels}
         layers += [*_conv_norm(channels, channels, 3, **depthwise), nn.ReLU()]
         layers += [*_conv_norm(channels, features, 1), nn.ReLU()]

@@ -3,6 +3,7 @@
 from .checkpoint import CheckpointError
 from .datasets import DataError, load_dataset
 from .device import Device, DeviceError, StepResult, open_device
+from .divergence import DivergenceError
 from .profile import DescriptorProfile, Profile, Span
 from .progress import History
 from .pynq_memory import BoardError
@@ -16,6 +17,7 @@ __all__ = [
     "DescriptorProfile",
     "Device",
     "DeviceError",
+    "DivergenceError",
     "History",
     "Profile",
     "Span",

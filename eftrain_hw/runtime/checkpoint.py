@@ -97,6 +97,7 @@ def describe_training(program):
     kind = type(program.optimizer).__name__
     description = {"batch_size": program.batch_size, "kind": kind, "optimizer": optimizer}
     description["loss"] = type(program.loss).__name__
+    description["loss_settings"] = dataclasses.asdict(program.loss)
     return json.dumps(description)
 
 
@@ -111,4 +112,5 @@ def training_from_description(text):
     kind = description.get("kind", "SGD")
     if kind not in kinds:
         raise CheckpointError(f"checkpoint's optimizer must be one of {list(kinds)}, not {kind!r}")
-    return description["batch_size"], losses[loss](), kinds[kind](**description["optimizer"])
+    loss = losses[loss](**description.get("loss_settings", {}))
+    return description["batch_size"], loss, kinds[kind](**description["optimizer"])

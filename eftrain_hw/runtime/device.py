@@ -1,5 +1,6 @@
 """What every device offers, and the errors that it reports."""
 
+import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from ..compiler.emit import train_name
 from ..compiler.program import Program
 from ..compiler.scalars import SCALARS, run_time_scalars
 from ..config import AcceleratorConfig
+from ..golden.loss import class_targets
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
 
@@ -52,10 +54,13 @@ class StepResult:
         Clock cycles from the start to the interrupt; 0 where there is no clock.
     counters : dict
         Performance counters by name.
+    nonfinite : bool
+        The status bit: an infinity or NaN was stored.
     """
 
     cycles: int = 0
     counters: dict = field(default_factory=dict)
+    nonfinite: bool = False
 
 
 class Device(ABC):
@@ -106,7 +111,8 @@ class Device(ABC):
 
     def run(
         self, name, *, learning_rate=0.0, momentum=0.0, valid_images=None,
-        number=1, seed=0, loss_images=None, first=True, update=True,
+        number=1, seed=0, loss_images=None, first=True, update=True, label_smoothing=None,
+        max_grad_norm=None,
     ):  # fmt: skip
         """Run the program "train" (one step) or "infer" on the tensors in the device's memory.
 
@@ -126,6 +132,10 @@ class Device(ABC):
             None: the valid ones.
         first, update : bool
             Whether this batch is the first, the last of those whose gradients are added up.
+        label_smoothing : float or None
+            Of a cross-entropy, 0 to 1; None: that of the program's loss.
+        max_grad_norm : float or None
+            Norm that gradients are clipped to, where the program's optimizer has one; None: that.
 
         Returns
         -------
@@ -156,14 +166,57 @@ class Device(ABC):
                     f" {first!r} and {update!r}"
                 )
         self._ran = name
-        self._step = {"number": number, "seed": seed, "loss_images": loss_images or valid_images}
+        self._step = {
+            "number": number,
+            "seed": seed,
+            "loss_images": loss_images or valid_images,
+            "label_smoothing": self._smoothing(label_smoothing),
+            "max_grad_norm": self._norm(max_grad_norm),
+        }
         if SCALARS in self.program.tensors:
             scalars = run_time_scalars(
                 self.program, learning_rate=learning_rate, valid_images=valid_images,
-                number=number, seed=seed,
+                number=number, seed=seed, max_grad_norm=self._step["max_grad_norm"],
             )  # fmt: skip
             self.write_tensor(SCALARS, scalars)
         return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
+
+    def _smoothing(self, given):
+        loss = self.program.ops[-1]
+        if not hasattr(loss, "label_smoothing"):
+            if given:
+                raise ValueError(
+                    f"label_smoothing must be 0 for {self.program.loss!r}, not {given!r}"
+                )
+            return 0.0
+        if given is None:
+            return loss.label_smoothing
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
+            raise TypeError(f"label_smoothing must be a number, not {given!r}")
+        if not 0 <= given <= 1:
+            raise ValueError(f"label_smoothing must be 0 to 1, not {given!r}")
+        return float(given)
+
+    def _norm(self, given):
+        own = self.program.optimizer.max_grad_norm
+        if given is None:
+            return own
+        if own is None:
+            raise ValueError(
+                "max_grad_norm must be None where the optimizer was compiled without one, not"
+                f" {given!r}"
+            )
+        if isinstance(given, bool) or not isinstance(given, numbers.Real):
+            raise TypeError(f"max_grad_norm must be a number, not {given!r}")
+        if not 0 < given < float("inf"):
+            raise ValueError(f"max_grad_norm must be greater than 0, not {given!r}")
+        return float(given)
+
+    def _loss_settings(self):
+        """What a host tells the loss unit before a step: arguments of `Host.run`."""
+        classes = getattr(self.program.ops[-1], "classes", 1)
+        targets = class_targets(self._step["label_smoothing"], classes)
+        return {"loss_images": self._step["loss_images"], "targets": targets}
 
     def profile(self):
         """Where the cycles of the last run went, descriptor by descriptor; also of a failed one.

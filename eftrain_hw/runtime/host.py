@@ -98,7 +98,10 @@ class Host:
                 return True
         return False
 
-    def start(self, address, *, learning_rate=0, momentum=0, valid_images=1, loss_images=None):
+    def start(
+        self, address, *, learning_rate=0, momentum=0, valid_images=1, loss_images=None,
+        targets=(1.0, 0.0),
+    ):  # fmt: skip
         """Ring the doorbell for the program at a byte address; see `run`."""
         if not self.read_field("status", "idle"):  # an exception ended the last run
             self.soft_reset()
@@ -108,6 +111,8 @@ class Host:
             ("learning_rate", np.float32(learning_rate)),
             ("momentum", np.float32(momentum)),
             ("inverse_images", np.float32(1) / np.float32(loss_images or valid_images)),
+            ("label_target", np.float32(targets[0])),
+            ("other_target", np.float32(targets[1])),
         ):
             self.write(name, value.view(np.uint32))
         self.write("valid_images", valid_images)
@@ -120,7 +125,7 @@ class Host:
 
     def run(
         self, address, *, learning_rate, momentum, valid_images, tags, locate, limit,
-        loss_images=None,
+        loss_images=None, targets=(1.0, 0.0),
     ):  # fmt: skip
         """Run the program at a byte address to its end.
 
@@ -137,6 +142,8 @@ class Host:
             limit() is called after each wait that brought no interrupt; it raises to give up.
         loss_images : int or None
             Images that the loss is the mean over; None: the valid ones.
+        targets : (float, float)
+            Of a cross-entropy: of an image's own class and of the others.
 
         Returns
         -------
@@ -152,13 +159,15 @@ class Host:
             momentum=momentum,
             valid_images=valid_images,
             loss_images=loss_images,
+            targets=targets,
         )
         while not self._wait():
             limit()
         self.write("irq_status", self._bits("irq_status", done=1, error=1))
-        if self.read_field("status", "error"):
+        status = self.status()
+        if "error" in status:
             raise self._error(tags, locate)
-        return StepResult(cycles=self.read("counter_cycles"), counters=self.counters())
+        return StepResult(self.read("counter_cycles"), self.counters(), "nonfinite" in status)
 
     def _error(self, tags, locate):
         entry = describe(self.read("error_code"))

@@ -154,7 +154,7 @@ class SimDevice(MemoryDevice):
             learning_rate=learning_rate,
             momentum=momentum,
             valid_images=valid_images,
-            loss_images=self._step["loss_images"],
+            **self._loss_settings(),
             tags=self.program.tags,
             locate=lambda address: self._tensor_at(address - self._memory_base),
             limit=limit,

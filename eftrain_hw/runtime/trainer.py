@@ -8,6 +8,7 @@ from . import checkpoint
 from .checkpoint import CheckpointError
 from .checks import checked_images, checked_labels, checked_targets
 from .device_state import DeviceState
+from .divergence import check_last_batch, check_loss
 from .progress import DeferredInterrupt, History, progress_bar
 
 __all__ = ["Trainer"]
@@ -31,8 +32,9 @@ class Trainer:
 
     Members
     -------
-    learning_rate, momentum : float
-        From the program's optimizer; may be changed between calls of `fit`.
+    learning_rate, momentum, label_smoothing, max_grad_norm : float
+        From the program's optimizer and loss; may be changed between calls of `fit`. The last one
+        stays None where the optimizer has none.
     epoch : int
         Epochs that are complete.
     updates : int
@@ -48,6 +50,8 @@ class Trainer:
         self.program, self.device, self.seed = program, device, seed
         self.learning_rate = program.optimizer.lr
         self.momentum = getattr(program.optimizer, "momentum", 0.0)
+        self.label_smoothing = getattr(program.loss, "label_smoothing", 0.0)
+        self.max_grad_norm = program.optimizer.max_grad_norm
         self.epoch, self._batch, self.updates = 0, 0, 0
         self.history, self.profile = History(), None
         device.load_program(program)
@@ -93,8 +97,9 @@ class Trainer:
     # -- training and inference
 
     def fit(
-        self, x, y, epochs=1, *, validation=None, schedule=None, progress=True, profile_step=None
-    ):
+        self, x, y, epochs=1, *, validation=None, schedule=None, progress=True, profile_step=None,
+        save=None,
+    ):  # fmt: skip
         """Train for some epochs; each image is used once an epoch, in an order drawn anew.
 
         The last batch of an epoch may be partial: its missing images count for nothing. A run that
@@ -115,17 +120,25 @@ class Trainer:
             Show a progress bar (where tqdm is installed).
         profile_step : int or None
             The step of this call whose profile to keep in `profile`: 0 the first, -1 the last.
+        save : path or None
+            Write a checkpoint there after each epoch.
 
         Returns
         -------
         History
             Of everything that this trainer has done.
+
+        Raises
+        ------
+        DivergenceError
+            A step's loss is not finite; nothing is saved after it.
         """
         if not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 0:
             raise ValueError(f"epochs must be an integer, at least 0, not {epochs!r}")
         x, y = self._checked("", x, y)
         if validation is not None:
             validation = self._checked("validation ", *validation)
+        check_last_batch(self.program, len(x))
         batches = -(-len(x) // self.program.batch_size)
         last = self.epoch + epochs
         steps = epochs * batches - self._batch
@@ -136,6 +149,8 @@ class Trainer:
                 if schedule is not None:
                     self.learning_rate = float(schedule(self.epoch))
                 self._fit_epoch(x, y, batches, validation, bar, interrupt, profile_step)
+                if save is not None:
+                    self.save(save)
         return self.history
 
     def _fit_epoch(self, x, y, batches, validation, bar, interrupt, profile_step):
@@ -151,6 +166,7 @@ class Trainer:
             self.history.steps.append(
                 {"epoch": self.epoch, "loss": loss, "cycles": step.cycles, **step.counters}
             )
+            check_loss(loss, self.epoch, self._batch - 1)
             interrupt.check()
             losses += loss * len(chosen)
             if self._classifies:
@@ -203,6 +219,8 @@ class Trainer:
             "train",
             learning_rate=self.learning_rate,
             momentum=self.momentum,
+            label_smoothing=self.label_smoothing,
+            max_grad_norm=self.max_grad_norm,
             valid_images=len(x),
             **place,
         )
@@ -236,7 +254,7 @@ class Trainer:
 
     def evaluate(self, x, y):
         """{"loss", "accuracy"} of the network on images with known labels; with MSELoss the loss
-        alone."""
+        alone. The loss is without label smoothing."""
         x, y = self._checked("", x, y)
         logits = self.logits(x).astype(np.float64)
         if not self._classifies:
@@ -271,7 +289,10 @@ class Trainer:
             "updates": str(self.updates),
             "learning_rate": float(self.learning_rate).hex(),
             "momentum": float(self.momentum).hex(),
+            "label_smoothing": float(self.label_smoothing).hex(),
         }
+        if self.max_grad_norm is not None:
+            metadata["max_grad_norm"] = float(self.max_grad_norm).hex()
         checkpoint.write_safetensors(path, tensors, metadata)
 
     @classmethod
@@ -316,6 +337,9 @@ class Trainer:
         trainer.updates = int(metadata.get("updates", 0))
         trainer.learning_rate = float.fromhex(metadata["learning_rate"])
         trainer.momentum = float.fromhex(metadata["momentum"])
+        for name in ("label_smoothing", "max_grad_norm"):
+            if name in metadata:
+                setattr(trainer, name, float.fromhex(metadata[name]))
         return trainer
 
 

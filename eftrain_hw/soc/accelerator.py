@@ -211,11 +211,13 @@ class Accelerator(wiring.Component):
         self._connect_control(m, csr, supervisor, sequencer, vector, reader, writer)
         m.d.comb += [
             supervisor.progress.eq(progress),
-            supervisor.nonfinite.eq(drain.nonfinite),
+            supervisor.nonfinite.eq(drain.nonfinite | vector.nonfinite),
             vector.learning_rate.eq(csr.learning_rate),
             vector.momentum.eq(csr.momentum),
             vector.inverse_images.eq(csr.inverse_images),
             vector.valid_images.eq(csr.valid_images),
+            vector.label_target.eq(csr.label_target),
+            vector.other_target.eq(csr.other_target),
             csr.count_mac_busy.eq(compute.mac_busy),
             csr.count_commands.eq(sequencer.command_sent),
             csr.count_descriptors.eq(sequencer.descriptor_finished),

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from .commands import LOSS
 from .loss_datapath import LossDatapath
 from .loss_load import LossLoad
-from .loss_program import PROGRAM
+from .loss_program import ONE, PROGRAM
 from .loss_walk import GROUP, LossWalk
 from .ports import (
     DividePort,
@@ -40,7 +40,7 @@ class Loss(wiring.Component):
 
     Latency and cost: a group of n images and c classes takes about
     10 n c + 13 max(n, 31) + 31 n + 2 n blocks lanes cycles: 5.8k for 32 images of 10 classes
-    (lanes = 16); 4 memories of `loss_words` words.
+    (lanes = 16), and c max(n, 31) more with label smoothing; 4 memories of `loss_words` words.
     Golden: `eftrain_hw.golden.cross_entropy`.
 
     Parameters
@@ -52,6 +52,9 @@ class Loss(wiring.Component):
     command : In(stream of LOSS.struct)
     inverse_images : In(32), valid_images : In(16)
         Stable while busy.
+    label_target, other_target : In(32)
+        Targets of an image's own class and of the others, raw binary32, likewise; with label
+        smoothing s over C classes 1 - s + s / C and s / C.
     read0, read1 : Out(ReadPort)
         Logits, labels.
     write0 : Out(RunPort), result0 : Out(ResultPort)
@@ -74,6 +77,8 @@ class Loss(wiring.Component):
                 "command": In(stream.Signature(LOSS.struct)),
                 "inverse_images": In(32),
                 "valid_images": In(16),
+                "label_target": In(32, init=ONE),
+                "other_target": In(32),
                 "read0": Out(ReadPort(config, (4,))),
                 "read1": Out(ReadPort(config, (4,))),
                 "write0": Out(RunPort(config)),
@@ -112,6 +117,8 @@ class Loss(wiring.Component):
             last_padded.eq((c.blocks << exact_log2(config.lanes)) - 1),
         ]
         announced = self._announce(m, c, announce, vectors)
+        smoothing = Signal()
+        m.d.sync += smoothing.eq(self.other_target != 0)
 
         with m.FSM(name="loss"):
             with m.State("WAIT"):
@@ -204,6 +211,9 @@ class Loss(wiring.Component):
             path.counts.eq(base + walk.image < self.valid_images),
             path.divide.eq(walk.issue & (walk.step == _DIVIDE_AT) & (walk.image == 0)),
             path.inverse_images.eq(self.inverse_images),
+            path.label_target.eq(self.label_target),
+            path.other_target.eq(self.other_target),
+            walk.smoothing.eq(smoothing),
             self.encode.reserve.eq(gradient),
             self.encode.i_valid.eq(path.gradient_valid),
             self.encode.i.eq(path.result),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..arith import greater
 from ..arith.pipeline import delay
-from .loss_program import PROGRAM, bits
+from .loss_program import ONE, PROGRAM, bits
 from .loss_walk import GROUP
 from .multiply_add import MultiplyAdd
 from .ports import DividePort, MacPort
@@ -15,7 +15,7 @@ from .rom import rom
 
 __all__ = ["LossDatapath"]
 
-_ONE, _MINUS_ONE, _MINUS_ZERO, _NAN = bits(1.0), bits(-1.0), 1 << 31, 0x7FC00000
+_MINUS_ZERO, _NAN = 1 << 31, 0x7FC00000
 _KILLED = bits(-128.0)
 _FRACTION_OF_SQRT_HALF = bits(0.707106781186547524) & 0x7FFFFF
 _MAC = MultiplyAdd.LATENCY
@@ -30,7 +30,7 @@ class LossDatapath(wiring.Component):
     Sources and destinations of the program: A, K, R, Y hold a word an element (or an image); T, U,
     D a word an image: T the maximum and then the sum s, U the sum and then its reciprocal, D the
     label's d and then the loss. `fraction` and `power` are f (or 2 f) - to be reduced by 1 - and k
-    of log(s), `total` the batch's loss, `onehot` -1 at the label and +0 elsewhere.
+    of log(s), `total` the batch's loss, `target` the class's. D may be a sum of target * d instead.
 
     Latency and cost: a result is readable 31 cycles after its operation; 4 memories of `words`
     words, about 900 LUT with the divider.
@@ -56,7 +56,7 @@ class LossDatapath(wiring.Component):
         Put an image's largest logit into T, its label beside it.
     divide : In(1)
         Start the reciprocals of all sums of the group; `dividing : Out(1)` until they are there.
-    inverse_images : In(32)
+    inverse_images, label_target, other_target : In(32)
     divider : Out(DividePort)
     mac0, mac1 : Out(MacPort)
     loss_valid, gradient_valid : Out(1), result : Out(32)
@@ -93,6 +93,8 @@ class LossDatapath(wiring.Component):
                 "divide": In(1),
                 "dividing": Out(1),
                 "inverse_images": In(32),
+                "label_target": In(32),
+                "other_target": In(32),
                 "divider": Out(DividePort()),
                 "mac0": Out(MacPort()),
                 "mac1": Out(MacPort()),
@@ -133,7 +135,7 @@ class LossDatapath(wiring.Component):
             with m.Case(2):
                 m.d.comb += self.mac1.b.eq(self.inverse_images)
             with m.Default():
-                m.d.comb += self.mac1.b.eq(_ONE)
+                m.d.comb += self.mac1.b.eq(ONE)
 
         result, label = self._post(m, step, sources)
         m.d.comb += self.result.eq(result)
@@ -142,14 +144,14 @@ class LossDatapath(wiring.Component):
         total = sources["total"]
         to = {
             name: issued & rom(m, f"to_{name}", step[-1], [p.to == name for p in PROGRAM])
-            for name in ("A", "K", "R", "Y", "T", "loss", "total", "gradient", "batch")
+            for name in ("A", "K", "R", "Y", "T", "D", "loss", "total", "gradient", "batch")
         }
         for name in ("A", "K", "R", "Y", "T"):
             with m.If(to[name]):
                 m.d.comb += [writers[name].en.eq(1), writers[name].data.eq(result)]
         with m.If(to["T"]):
             m.d.comb += [writers["U"].en.eq(1), writers["U"].data.eq(result)]
-        with m.If(to["loss"] | (issued & label)):
+        with m.If(to["D"] | to["loss"] | (issued & label)):
             m.d.comb += [writers["D"].en.eq(1), writers["D"].data.eq(result)]
         with m.If(to["total"]):
             m.d.sync += total.eq(result)
@@ -183,7 +185,10 @@ class LossDatapath(wiring.Component):
         # what decides between operands, compared a cycle before it does
         low = reads["T"].data[:23] < _FRACTION_OF_SQRT_HALF
         sources["low"] = delay(m, low, 1, name="low")
-        sources["hit"] = delay(m, reads["labels"].data == self.number, 1, name="hit")
+        hit = reads["labels"].data == self.number
+        sources["hit"] = delay(m, hit, 1, name="hit")
+        target = Mux(hit, self.label_target, self.other_target)
+        sources["target"] = delay(m, target, 1, name="target")
         sources["total"] = Signal(32, name="total")
 
         with m.If(self.load):
@@ -210,7 +215,7 @@ class LossDatapath(wiring.Component):
         divider = self.divider
         image = Signal(range(GROUP))
         m.d.comb += [
-            divider.a.eq(_ONE),
+            divider.a.eq(ONE),
             divider.b.eq(read.data),
             divider.start.eq(self.dividing & ~divider.busy & ~divider.done),
         ]
@@ -234,7 +239,6 @@ class LossDatapath(wiring.Component):
         m.d.comb += power.eq(s[23:28] - 126 - low)
         sources["power"] = rom(m, "power_value", power, [bits(k) for k in range(32)])
         sources["fraction"] = Mux(s[23:31].all(), _NAN, fraction)
-        sources["onehot"] = Mux(sources["hit"], _MINUS_ONE, 0)
 
         def choose(name, chosen):
             """Operand `name`: for each pass what `chosen(pass)` names."""

@@ -12,7 +12,7 @@ makes a product of the first half.
 import struct
 from dataclasses import dataclass
 
-__all__ = ["KINDS", "PROGRAM", "Pass", "bits", "final_pass", "store_pass"]
+__all__ = ["KINDS", "ONE", "PROGRAM", "SMOOTHING_PASS", "Pass", "bits", "final_pass", "store_pass"]
 
 KINDS = ("elements", "rows", "images", "chain", "store", "single")
 """elements: every (image, class), images fastest. rows: likewise, but a class waits for the results
@@ -62,6 +62,8 @@ def bits(value):
     return struct.unpack("<I", struct.pack("<f", value))[0]
 
 
+ONE = bits(1.0)
+
 _ROUND = 12582912.0  # 1.5 * 2^23: adding it rounds to an integer
 _LOG2_E = 1.44269504088896341
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
@@ -73,6 +75,8 @@ _LOG = (7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.
 PROGRAM = (
     # d = z - max
     Pass("elements", "A", 1.0, "T", "A", negate=True, post="label"),
+    # with label smoothing: D = the sum of target * d, instead of the label's d
+    Pass("rows", "A", "target", "D", "D"),
     # exp(d)
     Pass("elements", "A", _LOG2_E, _ROUND, "K", c1=-_ROUND, post="kill"),
     Pass("elements", "K", -_LN2_HIGH, "A", "R"),
@@ -84,7 +88,7 @@ PROGRAM = (
     Pass("elements", "A", "Y", "R", "Y", c1=1.0, post="scale"),
     # s, the sum over the classes; its reciprocal is computed meanwhile
     Pass("rows", "Y", 1.0, "T", "T"),
-    # log(s) - d of the label
+    # log(s) - D
     Pass("images", "fraction", 1.0, -1.0, "A"),
     Pass("images", "A", _LOG[0], _LOG[1], "R", b1="a", c1=_LOG[2]),
     Pass("images", "A", "R", _LOG[3], "R", b1="a", c1=_LOG[4]),
@@ -100,11 +104,16 @@ PROGRAM = (
     Pass("images", "R", 1.0, "D", "loss", negate=True, post="valid", drain=True),
     # the batch's loss so far
     Pass("chain", "total", 1.0, "D", "total"),
-    # g = (e / s - onehot) * inv_n
-    Pass("store", "Y", "U", "onehot", "gradient", b1="inverse_images", post="valid", drain=True),
+    # g = (e / s - target) * inv_n
+    Pass("store", "Y", "U", "target", "gradient", negate=True, b1="inverse_images", post="valid",
+         drain=True),
     # after the last group
     Pass("single", "total", 1.0, -0.0, "batch", b1="inverse_images", drain=True),
 )
+
+
+SMOOTHING_PASS = 1
+"""Left out without label smoothing."""
 
 
 def store_pass():

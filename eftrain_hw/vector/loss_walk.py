@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from .loss_program import PROGRAM, final_pass, store_pass
+from .loss_program import PROGRAM, SMOOTHING_PASS, final_pass, store_pass
 from .rom import rom
 
 __all__ = ["GROUP", "LossWalk"]
@@ -35,6 +35,8 @@ class LossWalk(wiring.Component):
     start : In(1)
         Go through the passes of a group, or with `final` through the last pass of a batch.
     final : In(1)
+    smoothing : In(1)
+        The pass for label smoothing is one of them.
     images : In, classes : In(16)
         Images of the group, classes.
     last_image : In, last_class : In(16), last_padded : In(24)
@@ -60,6 +62,7 @@ class LossWalk(wiring.Component):
             {
                 "start": In(1),
                 "final": In(1),
+                "smoothing": In(1),
                 "images": In(range(GROUP + 1)),
                 "classes": In(16),
                 "last_image": In(range(GROUP)),
@@ -156,7 +159,7 @@ class LossWalk(wiring.Component):
                 self.busy.eq(1),
                 fresh.eq(1),
                 self.step.eq(Mux(self.final, final_pass(), 0)),
-                following.eq(1),
+                following.eq(Mux(self.smoothing, SMOOTHING_PASS, SMOOTHING_PASS + 1)),
                 self.address.eq(0),
                 self.image.eq(0),
                 self.number.eq(0),

@@ -9,6 +9,7 @@ from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue
 from .loss import Loss
+from .loss_program import ONE
 from .multiply_add import MultiplyAdd
 from .pool import Pool
 from .ports import ReadPort, WritePort, read_item_bytes, write_item_bytes
@@ -48,6 +49,8 @@ class VectorUnit(wiring.Component):
         Raw binary32; stable while busy.
     valid_images : In(16)
         Images of the batch that count in the loss.
+    label_target, other_target : In(32)
+        Targets of a cross-entropy, see `Loss`.
     read0 .. read2 : Out(ReadPort)
     write0 .. write3 : Out(WritePort)
     busy : Out(1)
@@ -56,6 +59,8 @@ class VectorUnit(wiring.Component):
     bad_program : Out(1)
         Pulse: a PROCESS command's program is no vector program (busy until a reset), or there is no
         processor (`config.vector_programs`).
+    nonfinite : Out(1)
+        Pulses: an infinity or NaN has been handed over to be stored, by writer 0 or encoded.
     """
 
     def __init__(self, config):
@@ -68,10 +73,13 @@ class VectorUnit(wiring.Component):
                 "momentum": In(32),
                 "inverse_images": In(32),
                 "valid_images": In(16),
+                "label_target": In(32, init=ONE),
+                "other_target": In(32),
                 **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
                 **{f"write{k}": Out(WritePort(config, writes[k])) for k in range(4)},
                 "busy": Out(1),
                 "bad_program": Out(1),
+                "nonfinite": Out(1),
             }
         )
 
@@ -176,6 +184,8 @@ class VectorUnit(wiring.Component):
             update.momentum.eq(self.momentum),
             loss.inverse_images.eq(self.inverse_images),
             loss.valid_images.eq(self.valid_images),
+            loss.label_target.eq(self.label_target),
+            loss.other_target.eq(self.other_target),
         ]
         if config.vector_programs:
             m.d.comb += [
@@ -214,6 +224,10 @@ class VectorUnit(wiring.Component):
                 m.d.comb += [entrance.reserve.eq(user.reserve), entrance.i_valid.eq(user.i_valid)]
             with m.If(choice if index else C(1, 1)):
                 m.d.comb += entrance.i.eq(user.i)
+        infinite = Signal(2)  # result1 has bytes too
+        m.d.sync += self.nonfinite.eq(infinite.any())
+        for k, port in enumerate((entrance, queues[0])):
+            m.d.sync += infinite[k].eq(port.i_valid & port.i[23:31].all())
         return m
 
     @staticmethod

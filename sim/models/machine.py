@@ -383,6 +383,7 @@ class Machine:
             valid=valid,
             inv_n=self.parameters["inverse_images"],
             format=self.format,
+            label_smoothing=self.parameters.get("label_smoothing", 0.0),
         )
         self._store_blocked(c["gradient"], c["gradient_exponents"], gradient)
         self.store(c["losses"], 0, losses)

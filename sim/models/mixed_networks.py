@@ -66,4 +66,31 @@ def joined():
     return g.output(g(nn.Linear(20, 3), g(nn.Flatten(), y)))
 
 
-MIXED_NETWORKS = {make.__name__: make for make in (mobile, autoencoder, inception, joined)}
+def unet():
+    """Skips: a tensor that is pooled, convolved and concatenated; a pooled one concatenated."""
+    g = nn.Graph((3, 8, 6))
+    a = g(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()), g.input)
+    down = g(nn.MaxPool2d(2), a)
+    b = g(nn.Sequential(nn.Conv2d(6, 9, 3, padding=1), nn.ReLU()), down)
+    c = g(nn.Concat(), b, down)
+    up = g(nn.Sequential(nn.ConvTranspose2d(15, 6, 2, stride=2), nn.ReLU()), c)
+    side = g(nn.Sequential(nn.Conv2d(6, 5, 1), nn.ReLU()), up)
+    y = g(nn.Concat(), a, up, side)
+    y = g(nn.Sequential(nn.Conv2d(17, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, 1)), y)
+    return g.output(y)
+
+
+def dense():
+    """Concatenations of concatenations, whose parts have other users with and without a ReLU."""
+    g = nn.Graph((3, 5, 4))
+    x, channels = g(nn.Sequential(nn.Conv2d(3, 9, 3, padding=1), nn.ReLU()), g.input), 9
+    for growth, relu in ((3, True), (5, True), (4, False)):
+        y = g(nn.Conv2d(channels, growth, 3, padding=1), x)
+        x = g(nn.Concat(), x, g(nn.ReLU(), y) if relu else y)
+        channels += growth
+    z = g(nn.ConvTranspose2d(channels, 3, 2), x)
+    return g.output(g(nn.Linear(3 * 30, 3), g(nn.Flatten(), z)))
+
+
+_MAKERS = (mobile, autoencoder, inception, joined, unet, dense)
+MIXED_NETWORKS = {make.__name__: make for make in _MAKERS}

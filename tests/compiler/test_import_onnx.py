@@ -171,6 +171,18 @@ def test_unsupported_nodes_are_named(nodes, message):
         from_onnx(model(nodes, WEIGHT))
 
 
+def test_cycles_and_several_inputs_are_refused():
+    nodes = [("Add", ["x", "b"], "a", {}), ("Relu", ["a"], "b", {}), ("Relu", ["b"], "y", {})]
+    message = "node 'n_a' (Add): its input 'b' is made by node 'n_b', which must come before it"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        from_onnx(model(nodes, {}))
+    two = model([("Add", ["x", "z"], "y", {})], {})
+    two.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 3, 6, 6)))
+    message = "the model must have one input and one output, not ['x', 'z'] and ['y']"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        from_onnx(two)
+
+
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match="from_onnx: there must be a file 'missing.onnx'"):
         from_onnx("missing.onnx")

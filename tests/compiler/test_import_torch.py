@@ -189,6 +189,10 @@ def function(body):
             "node 'cat' (cat) is not supported: along axis 2",
         ),
         (
+            function(lambda self, x: self.conv(x) + torch.nn.functional.max_pool2d(x, 2)),
+            "node 'add': layer add (Add): inputs must have one shape, not (2, 6, 6) and (2, 3, 3)",
+        ),
+        (
             function(lambda self, x: x if x.sum() > 0 else -x),
             "torch.fx can't trace the module: symbolically traced variables",
         ),
@@ -197,3 +201,12 @@ def function(body):
 def test_unsupported_nodes_are_named(module, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         from_torch(module, (2, 6, 6))
+
+
+def test_two_inputs_are_refused():
+    class Module(torch.nn.Module):
+        def forward(self, x, mask):
+            return x + mask
+
+    with pytest.raises(ValueError, match="node 'mask': the module must take one input, not two"):
+        from_torch(Module(), (2, 6, 6))

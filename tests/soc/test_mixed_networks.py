@@ -13,7 +13,7 @@ CONFIG = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
 
 @pytest.mark.parametrize("name", MIXED_NETWORKS)
 def test_steps_and_inference_equal_golden(name):
-    loss = nn.MSELoss() if name == "autoencoder" else None
+    loss = nn.MSELoss() if name in ("autoencoder", "unet") else None
     bench = StepBench(MIXED_NETWORKS[name](), CONFIG, 3, valid=2, seed=1, loss=loss)
     bench.step("infer")
     bench.step()

@@ -1,5 +1,6 @@
 """Layers that become vector programs, on the RTL: memory as the golden model says, every byte."""
 
+import numpy as np
 import pytest
 
 from eftrain_hw import AcceleratorConfig, nn, optim
@@ -45,6 +46,37 @@ def test_gradients_of_several_batches():
             bench.options = {"number": number, "loss_images": 9}
             bench.options |= {"first": batch == 0, "update": batch == 2}
             bench.step()
+
+
+def test_label_smoothing_changes_from_step_to_step():
+    loss = nn.CrossEntropyLoss(label_smoothing=0.1)
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, valid=2, loss=loss)
+    losses = set()
+    for bench.options in ({}, {"label_smoothing": 0.7}, {"label_smoothing": 0.0}):
+        bench.restore()
+        bench.step()
+        losses.add(bench.tensors["loss"][-16].item())
+    assert len(losses) == 3
+
+
+def test_clipping_changes_from_step_to_step():
+    bench = StepBench(PROGRAM_NETWORKS["short"](), CONFIG, 3, optimizer=OPTIMIZERS["clipped"])
+    masters = set()
+    for bench.options in ({}, {"max_grad_norm": 0.01}, {"max_grad_norm": 1e9}):
+        bench.restore()
+        bench.step()
+        masters.add(bench.tensors["4.weight.master"].tobytes())
+    assert len(masters) == 3
+
+
+def test_a_loss_that_is_not_finite_sets_the_status_bit():
+    network = nn.Sequential(nn.Linear(3, 3), nn.Sigmoid(), input_shape=(3,))
+    bench = StepBench(network, CONFIG, 3, valid=3, loss=nn.MSELoss())
+    bench.step()
+    assert bench.status() == {"idle", "done"}
+    bench.tensors["targets"] = np.full_like(bench.tensors["targets"], 3e38)
+    bench.device.write_tensor("targets", bench.tensors["targets"])
+    assert bench.run().nonfinite and bench.status() == {"idle", "done", "nonfinite"}
 
 
 @pytest.mark.parametrize("last", ["sigmoid", "batch-norm", "relu"])

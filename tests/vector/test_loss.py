@@ -6,13 +6,16 @@ import pytest
 from eftrain_hw.config import AcceleratorConfig
 from eftrain_hw.formats import format_named
 from eftrain_hw.golden import cross_entropy
+from eftrain_hw.golden.loss import class_targets
 from eftrain_hw.vector.commands import LOSS
 from eftrain_hw.vector.loss_program import PROGRAM
 
 LOGITS, LABELS, GRADIENT, EXPONENTS, LOSSES = 0, 0x8000, 0xA000, 0xE000, 0xF000
 
 
-def start(bench, config, *, images, classes, valid, spread=4.0, blocks=None, logits=None):
+def start(
+    bench, config, *, images, classes, valid, spread=4.0, blocks=None, logits=None, smoothing=0.0
+):
     """Put a batch into memory and queue the command; returns what it should make."""
     blocks = blocks or -(-classes // config.lanes)
     if logits is None:
@@ -24,6 +27,9 @@ def start(bench, config, *, images, classes, valid, spread=4.0, blocks=None, log
     scale = np.float32(1 / max(1, valid))
     bench.set("inverse_images", scale)
     bench.set("valid_images", valid)
+    targets = class_targets(smoothing, classes)
+    for name, target in zip(("label_target", "other_target"), targets, strict=True):
+        bench.set(name, target)
     bench.command(
         LOSS, logits=LOGITS // 64, labels=LABELS // 64, gradient=GRADIENT // 64,
         gradient_exponents=EXPONENTS // 64, losses=LOSSES // 64, images=images, classes=classes,
@@ -31,7 +37,7 @@ def start(bench, config, *, images, classes, valid, spread=4.0, blocks=None, log
     )  # fmt: skip
     return cross_entropy(
         logits, labels, classes=classes, valid=valid, inv_n=scale,
-        format=format_named(config.format),
+        format=format_named(config.format), label_smoothing=smoothing,
     )  # fmt: skip
 
 
@@ -66,6 +72,28 @@ def test_equals_the_golden_model(make_unit, options, stall, cases):
             expected = start(
                 bench, config, images=images, classes=classes, valid=valid, spread=spread
             )
+            yield
+            check(bench, images, expected)
+
+    bench.play(script())
+
+
+@pytest.mark.parametrize("options, cases", [
+    # images, classes, valid images, spread of the logits, smoothing
+    (dict(lanes=4), [(7, 10, 6, 4.0, 0.1), (7, 10, 7, 4.0, 0.0), (3, 5, 3, 50.0, 1.0)]),
+    (dict(lanes=8, ports=1), [(2, 33, 2, 1.0, 0.3), (1, 1, 1, 1.0, 0.5), (35, 1, 33, 1.0, 0.9)]),
+    (dict(lanes=4, format="fp32", ports=1), [(3, 2, 0, 1.0, 0.2), (5, 3, 4, 9.0, 1e-38)]),
+], ids=str)  # fmt: skip
+def test_label_smoothing_may_change_between_batches(make_unit, options, cases):
+    config = AcceleratorConfig(drain_lanes=4, loss_words=64, **options)
+    bench = make_unit(config, stall=0.5)
+
+    def script():
+        for images, classes, valid, spread, smoothing in cases:
+            expected = start(
+                bench, config, images=images, classes=classes, valid=valid, spread=spread,
+                smoothing=smoothing,
+            )  # fmt: skip
             yield
             check(bench, images, expected)
 
@@ -107,17 +135,18 @@ def test_more_images_than_a_group(make_unit):
     bench.play(script())
 
 
-def test_cycles_of_a_batch(make_unit):
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_cycles_of_a_batch(make_unit, smoothing):
     config = AcceleratorConfig(lanes=16)
     bench = make_unit(config)
     n, c, padded = 32, 3, 16
-    start(bench, config, images=n, classes=c, valid=n)
-    passes = 10 * n * c + 13 * n + 31 * n
+    start(bench, config, images=n, classes=c, valid=n, smoothing=smoothing)
+    passes = 10 * n * c + 13 * n + 31 * n + bool(smoothing) * c * n
     assert passes + 2 * n * padded <= bench.finish() <= passes + 2 * n * padded + 250
 
 
 def test_every_pass_names_known_things():
-    sources = {"A", "K", "R", "Y", "T", "U", "D", "fraction", "power", "total", "onehot"}
+    sources = {"A", "K", "R", "Y", "T", "U", "D", "fraction", "power", "total", "target"}
     for step in PROGRAM:
         assert {step.a, step.b, step.c} - sources <= {step.b, step.c} and step.a in sources
         for operand in (step.b, step.c):

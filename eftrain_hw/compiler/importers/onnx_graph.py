@@ -92,8 +92,9 @@ def from_onnx(model, input_shape=None):
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ImportRefused(
             "from_onnx: the model must have one input and one output, not"
-            f" {len(inputs)} and {len(graph.output)}"
+            f" {[item.name for item in inputs]} and {[item.name for item in graph.output]}"
         )
+    _check_order(graph)
     values = Values(_input_shape(inputs[0], input_shape))
     context = Context(values, constants, _uses(graph))
     context.of[inputs[0].name] = values.graph.input
@@ -106,11 +107,30 @@ def from_onnx(model, input_shape=None):
     return OnnxImport(network, values.state, model, context.sources)
 
 
+def _title(node):
+    return node.name or (node.output[0] if node.output else node.op_type)
+
+
+def _check_order(graph):
+    """Every node behind those that it reads from, as ONNX wants it: then there is no cycle."""
+    makers = {name: node for node in graph.node for name in node.output if name}
+    for node in graph.node:
+        for name in node.input:
+            if name in makers:  # not yet visited
+                raise ImportRefused(
+                    f"node {_title(node)!r} ({node.op_type}): its input {name!r} is made by node"
+                    f" {_title(makers[name])!r}, which must come before it: there is a cycle, or"
+                    " the nodes are out of order"
+                )
+        for name in node.output:
+            makers.pop(name, None)
+
+
 def _visit(node, context):
     import onnx
     from onnx import numpy_helper
 
-    name = node.name or (node.output[0] if node.output else node.op_type)
+    name = _title(node)
     if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
         raise unsupported(name, node.op_type, sorted(OPERATORS))
     settings = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}

@@ -2,8 +2,22 @@
 
 from ..chain import FeatureBiasOp
 from ..operations import AddOp, ConcatOp, FanoutOp
+from ..program import ConvOp, PoolOp
 
-__all__ = ["connect_gradients"]
+__all__ = ["connect_gradients", "separate_pools"]
+
+
+def separate_pools(state):
+    """Max pooling knows no pitch: what it reads or writes is copied into a concatenation."""
+    pooled = {name for op in state.ops if isinstance(op, PoolOp) for name in (op.x, op.y)}
+    for op in state.ops:
+        if not isinstance(op, ConcatOp):
+            continue
+        for name, copied in zip(op.inputs, op.copied, strict=True):
+            if name in pooled and not copied:
+                state.tensors[name].view = None
+        again = zip(op.inputs, op.copied, strict=True)
+        op.copied = tuple(copied or name in pooled for name, copied in again)
 
 
 def connect_gradients(state):
@@ -17,7 +31,8 @@ def connect_gradients(state):
         users = state.users.get(op.y, [])
         if not _is_wanted(users):
             continue
-        if len(users) == 1:
+        copies = isinstance(op, PoolOp) and isinstance(users[0][0], ConcatOp)
+        if len(users) == 1 and not copies:
             state.add_map(f"d{op.y}", "gradient", op.out_shape)
             _connect(state, op, *users[0], f"d{op.y}", needs_name=True)
             continue
@@ -51,6 +66,8 @@ def _connect(state, op, user, which, name, needs_name):
         view = (f"d{user.y}", sum(user.blocks[:which]))
     elif isinstance(user, FeatureBiasOp):
         view = (f"d{user.y}", 0)
+    elif isinstance(user, ConvOp) and user.mask and state.tensors[op.y].view is not None:
+        view = _like(state, op.y, name)
     else:
         view = None
     if name not in state.tensors:
@@ -61,3 +78,15 @@ def _connect(state, op, user, which, name, needs_name):
     elif name != f"d{op.y}":
         user.dx = name
     return name
+
+
+def _like(state, tensor, name):
+    """A place for a gradient at the pitch of the concatenation that its tensor is a part of: the
+    drain reads its mask there. Returns its view."""
+    spec, start = state.tensors[tensor], 0
+    while spec.view is not None:
+        whole, block = spec.view
+        spec, start = state.tensors[whole], start + block
+    state.add_map(f"{name}.whole", "gradient", spec.shape[1:-1])
+    state.tensors[f"{name}.whole"].kind = "container"
+    return (f"{name}.whole", start)

@@ -2,7 +2,7 @@
 
 from .containers import Residual, Sequential
 from .convolution import MAX_KERNEL, MAX_STRIDE, Conv2d, ConvTranspose2d, Linear
-from .describe import describe, described, freeze
+from .describe import describe, described, freeze, thaw, train_only
 from .elementwise import Add, Concat, Dropout, Flatten, Identity, LeakyReLU, ReLU, Sigmoid
 from .graph import Graph, Value
 from .loss import CrossEntropyLoss, MSELoss
@@ -23,5 +23,5 @@ __all__ = [
     "AdaptiveAvgPool2d", "Add", "AvgPool2d", "BatchNorm2d", "Concat", "Conv2d", "ConvTranspose2d",
     "CrossEntropyLoss", "Dropout", "Flatten", "Graph", "Identity", "LeakyReLU", "Linear", "MSELoss",
     "MaxPool2d", "Module", "Network", "ReLU", "Residual", "Sequential", "Sigmoid", "TTConv2d",
-    "TTLinear", "describe", "described", "freeze",
+    "TTLinear", "describe", "described", "freeze", "thaw", "train_only",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from .containers import Residual, Sequential
 from .module import Module
 from .network import Network
 
-__all__ = ["describe", "described", "freeze"]
+__all__ = ["describe", "described", "freeze", "thaw", "train_only"]
 
 
 def describe(module):
@@ -67,6 +67,50 @@ def freeze(module, *names):
                 f"freeze: names must be layers or parameters of the network, not {name!r}"
             )
     return _frozen(module, "", names or None)
+
+
+def train_only(module, *names):
+    """A copy of a layer or network in which nothing but these parameters is trained.
+
+    Parameters
+    ----------
+    module : Module
+    *names : str
+        Layers or parameters as in `freeze`; parameters of all layers by their own name ("bias");
+        layers by their kind ("BatchNorm2d").
+
+    Raises
+    ------
+    ValueError
+        A name is none of them.
+    """
+    used, frozen = set(), []
+    for prefix, layer, _ in _primitives(module):
+        for own in layer.parameters():
+            full = f"{prefix}.{own}".lstrip(".")
+            meant = [n for n in names if n in (own, type(layer).__name__) or _covers(n, full)]
+            used.update(meant)
+            if not meant:
+                frozen.append(full)
+    for name in names:
+        if name not in used:
+            raise ValueError(
+                "train_only: names must be layers or parameters of the network, kinds of its"
+                f" layers, or names such as 'bias', not {name!r}"
+            )
+    return freeze(module, *frozen) if frozen else module
+
+
+def thaw(module):
+    """A copy of a layer or network whose parameters are all trained."""
+
+    def thawed(data):
+        if isinstance(data, dict):
+            data = {name: thawed(value) for name, value in data.items()}
+            return {**data, "requires_grad": True} if "requires_grad" in data else data
+        return [thawed(item) for item in data] if isinstance(data, list) else data
+
+    return described(thawed(describe(module)))
 
 
 def _primitives(module):

@@ -13,6 +13,7 @@ __all__ = ["best_split"]
 
 _NOWHERE = {"address": 0, "exponent_address": 0, "has_exponents": False, "view": None}
 SHORT = 20_000  # cycles up to which the simpler choice does: it hangs less on the configuration
+NEAR = 1.1  # times the least estimate: the model need not look at the others
 _chosen = {}  # (configuration, what matters of the layer): split
 
 
@@ -21,8 +22,9 @@ def best_split(config, op, batch):
 
     Of the splits with the fewest pixel groups, the one whose best tiles are least in time and
     weighted traffic. The model looks at one for each number of column ranges, the best by its
-    estimate: ranges of rows and images hardly differ. Of gradients that are short, or so long that
-    first loads and last stores hardly count, the estimates decide.
+    estimate: ranges of rows and images hardly differ. Those whose estimates are far from the best
+    it leaves out. Of gradients that are short, or so long that first loads and last stores hardly
+    count, the estimates decide.
 
     Parameters
     ----------
@@ -30,6 +32,7 @@ def best_split(config, op, batch):
     op : ConvOp
     batch : int
     """
+    config = config.replace(vector_programs=False)  # hangs on nothing that differs by it
     key = (
         config, batch, op.in_shape, op.out_shape, op.kernel, op.stride, op.padding, op.dilation,
         op.parts, op.bias and op.train_bias, op.alone,
@@ -51,8 +54,12 @@ def _best_split(config, op, batch):
         bound = tilings[0].bound
     if len(ranked) < 2 or not SHORT < bound <= LONG:
         return strip_split(config, op, batch)
+    most = NEAR * min(ranked.values())[0]
+    near = [split for estimate, split in ranked.values() if estimate <= most]
+    if len(near) == 1:
+        return near[0]
     best = []
-    for _, split in ranked.values():
+    for split in near:
         there = replace(op, split=split)
         tensors = defaultdict(lambda: SimpleNamespace(**_NOWHERE))
         for name, shape in ((op.x, op.in_shape), (f"d{op.y}", op.out_shape)):

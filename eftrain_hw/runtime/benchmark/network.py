@@ -40,7 +40,7 @@ def _train(name, program, x, y, seed, **options):
         held = {
             tensor: spec.to_bytes(device.read_tensor(tensor))
             for tensor, spec in program.tensors.items()
-            if spec.kind != "program"
+            if spec.kind not in ("program", "scratch", "container")
         }
     return trainer, held, seconds
 

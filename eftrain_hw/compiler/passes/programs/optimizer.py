@@ -61,10 +61,10 @@ def clip_jobs(context, names):
         jobs.append(make_job(steps, (_all(gradient, a=0), single()), {"a": gradient}))
     steps = (
         I("root", a0=R(3), c1=1e-6, to=(R(0),)),
-        I("divide", a0=context.optimizer.max_grad_norm, b0=R(0), to=(R(0),)),
+        I("divide", a0=Scalar(STEP.index("max_grad_norm")), b0=R(0), to=(R(0),)),
         I("choose", b0=R(0), c0=1.0, invert=True, to=(R(3),)),  # not greater than 1
     )
-    return [*jobs, make_job(steps, (single(),), {})]
+    return [*jobs, make_job(steps, (single(),), {}, scalars=0)]
 
 
 def _prepare(optimizer):

@@ -1,0 +1,45 @@
+"""What keeps a run of training steps from making sense: it diverges, or a batch is too small."""
+
+from math import isfinite
+
+from ..compiler.operations import BatchNormOp
+
+__all__ = ["DivergenceError", "check_last_batch", "check_loss"]
+
+
+class DivergenceError(RuntimeError):
+    """A step's loss is infinite or no number.
+
+    Members
+    -------
+    loss : float
+    epoch, step : int
+        Where it happened, both from 0; the step within the epoch.
+    """
+
+    def __init__(self, loss, epoch, step):
+        self.loss, self.epoch, self.step = loss, epoch, step
+        super().__init__(
+            f"the training diverged: the loss of step {step} in epoch {epoch} is {loss}; the"
+            " parameters are not meaningful any more. Load the last checkpoint, and try a lower"
+            " learning rate or max_grad_norm"
+        )
+
+
+def check_loss(loss, epoch, step):
+    """DivergenceError unless a step's loss is finite."""
+    if not isfinite(loss):
+        raise DivergenceError(loss, epoch, step)
+
+
+def check_last_batch(program, images):
+    """ValueError if the last batch of an epoch leaves a batch normalisation a single value."""
+    if images % program.batch_size != 1:
+        return
+    for op in program.ops:
+        if isinstance(op, BatchNormOp) and op.in_shape[1:] == (1, 1):
+            raise ValueError(
+                f"{op.name}: there must be more than one value of each channel, but the last batch"
+                f" of {images} images is a single one of 1x1; the images must not leave a"
+                f" remainder of 1 by batch_size {program.batch_size}"
+            )
