@@ -13,6 +13,7 @@ import random
 import sys
 import zlib
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from eftrain_hw.sequencer.program_format import (
     Descriptor,
     Patch,
 )
+from eftrain_hw.streams.command import CommandLayout
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests" / "compiler" / "rtl_cycles.json"
@@ -223,6 +225,16 @@ def packed(words):
     return base64.b85encode(zlib.compress(np.asarray(words, "<u4").tobytes(), 9)).decode()
 
 
+@cache
+def _layout(opcode, size):
+    """The layout of a command of `size` words: without the fields that it has learned since."""
+    layout = BY_OPCODE[opcode]
+    if size == layout.words:
+        return layout
+    fields = [f for name, f in layout.fields.items() if layout.place(name)[0] < size]
+    return CommandLayout(layout.name, opcode, fields)
+
+
 def descriptors_of(text):
     """The `Descriptor`s that `packed` words encode."""
     words = np.frombuffer(zlib.decompress(base64.b85decode(text)), "<u4").tolist()
@@ -232,7 +244,8 @@ def descriptors_of(text):
         at, commands = HEADER_WORDS, []
         for _ in range(count):
             head, when = words[at : at + 2]
-            layout, size, patches = BY_OPCODE[head & 0xFF], head >> 8 & 0xFF, head >> 16 & 0xFF
+            size, patches = head >> 8 & 0xFF, head >> 16 & 0xFF
+            layout = _layout(head & 0xFF, size)
             template, at = words[at + 2 : at + 2 + size], at + 2 + size
             command = Command(
                 layout, layout.unpack(template), when & 0xFF, when >> 8, bool(head >> 24 & FENCE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..config import PRESETS
+from .formats import FORMAT_HELP
 from .generate import bitstream_command, info_command, package_command, verilog_command
 from .measure import bench_command, plan_command
 from .memory import memory_arguments
@@ -59,6 +60,7 @@ def command_parser():
         help="Python file that defines `network`, an nn.Sequential",
     )
     _device(train)
+    train.add_argument("--format", metavar="FORMAT", help=FORMAT_HELP)
     train.add_argument("--epochs", type=int, default=10, metavar="N", help="default: %(default)s")
     train.add_argument("--batch-size", type=int, default=32, metavar="N", help="default: 32")
     train.add_argument("--lr", type=float, default=0.05, help="default: %(default)s")
@@ -134,7 +136,7 @@ def _bench_arguments(bench):
     )
     for name, what in (("rows", "rows"), ("lanes", "lanes")):
         bench.add_argument(f"--{name}", type=int, metavar="N", help=f"other {what} than --config's")
-    bench.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    bench.add_argument("--format", metavar="FORMAT", help=FORMAT_HELP)
     bench.add_argument(
         "--network",
         metavar="NAME|FILE.py",
@@ -227,7 +229,7 @@ def _plan_arguments(plan):
     plan.add_argument("--batch", type=int, default=16, metavar="N", help="default: %(default)s")
     for name in ("rows", "lanes"):
         plan.add_argument(f"--{name}", type=int, metavar="N", help=f"other {name} than --config's")
-    plan.add_argument("--format", help="another format than --config's: bfp8 or fp32")
+    plan.add_argument("--format", metavar="FORMAT", help=FORMAT_HELP)
     plan.add_argument("--json", type=Path, metavar="OUT", help="write the passes and totals here")
     plan.add_argument(
         "--plot", type=Path, metavar="FILE.png", help="draw the passes under the roofline"

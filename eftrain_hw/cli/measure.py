@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from ..config import AcceleratorConfig
+from .formats import apply_format
 from .memory import memory_command
 from .networks import named_network
 
@@ -13,9 +14,11 @@ __all__ = ["bench_command", "plan_command"]
 
 def _configuration(arguments):
     config = AcceleratorConfig.load(arguments.config)
-    changes = {name: getattr(arguments, name) for name in ("rows", "lanes", "format")}
+    changes = {name: getattr(arguments, name) for name in ("rows", "lanes")}
     try:
-        return config.replace(**{k: v for k, v in changes.items() if v is not None})
+        config = config.replace(**{k: v for k, v in changes.items() if v is not None})
+        config, arguments.pass_formats = apply_format(config, arguments.format)
+        return config
     except ValueError as error:
         raise ValueError(str(error).replace("AcceleratorConfig.", "--")) from None
 
@@ -67,7 +70,7 @@ def plan_command(arguments):
     if arguments.memory:
         memory_command(config, arguments, network)
         return
-    plan = plan_step(network, config, arguments.batch)
+    plan = plan_step(network, config, arguments.batch, format=arguments.pass_formats)
     used = resources(config)
     report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}
     print("\n".join([*plan.table(), *used.table(device)]))
@@ -87,7 +90,7 @@ def plan_command(arguments):
         write_roofline(
             plan,
             arguments.plot,
-            f"{title} {config.rows}x{config.lanes} {config.format}",
+            f"{title} {config.rows}x{config.lanes} {arguments.format or config.format}",
             found,
         )
 

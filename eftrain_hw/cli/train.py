@@ -4,6 +4,7 @@ import json
 import time
 
 from ..config import AcceleratorConfig
+from .formats import apply_format
 from .networks import named_network
 
 __all__ = ["selftest_command", "train_command"]
@@ -25,6 +26,7 @@ def train_command(arguments):
     from ..runtime.timeline import write_trace
 
     config = AcceleratorConfig.load(arguments.config)
+    config, format = apply_format(config, arguments.format)
     network = named_network(arguments.network)
     program = compile_network(
         network,
@@ -32,6 +34,7 @@ def train_command(arguments):
         batch_size=arguments.batch_size,
         loss=nn.CrossEntropyLoss(),
         optimizer=optim.SGD(lr=arguments.lr, momentum=arguments.momentum),
+        format=format,
     )
     x, y, x_test, y_test = load_dataset(arguments.data)
     start = time.perf_counter()
@@ -57,6 +60,7 @@ def train_command(arguments):
     report = {
         "config": config.to_dict(),
         "build_id": f"{config.build_id:016x}",
+        "format": arguments.format or config.format,
         "device": arguments.device,
         "data": arguments.data,
         "seed": trainer.seed,

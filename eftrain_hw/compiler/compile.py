@@ -6,6 +6,7 @@ from ..config import AcceleratorConfig
 from . import nn, optim
 from .emit import emit
 from .lower import lower
+from .nn.formats import pass_formats
 from .passes.programs import Constants, scratch_spec
 from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
@@ -18,11 +19,14 @@ __all__ = ["allocate", "compile_network", "place", "prepare"]
 GUARD = LINE_BYTES  # between tensors, so that a stray write is seen and not silent
 
 
-def prepare(network, config, *, batch_size, loss, optimizer, precision=None, prior=None):
+def prepare(
+    network, config, *, batch_size, loss, optimizer, precision=None, prior=None, format=None
+):
     """Operations and tensors of a training step, laid out in DRAM, without descriptors.
 
     What the golden model runs; `compile_network` adds the descriptors. Parameters and errors as
-    there; `precision` is a Precision, with format bfp8, or None; `prior` a RankPrior or None.
+    there; `precision` is a Precision, with format bfp8, or None; `prior` a RankPrior or None. The
+    configuration need not have bfp16.
 
     Returns
     -------
@@ -45,7 +49,11 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
         raise TypeError(f"prepare: precision must be Precision or None, not {precision!r}")
     if precision is not None and config.format != "bfp8":
         raise ValueError(f"prepare: precision must be None with format {config.format!r}")
-    ops, tensors = lower(network, config, batch_size, loss, optimizer, precision)
+    formats = pass_formats("compile_network: format", format)
+    if formats is not None and (config.format != "bfp8" or precision is not None):
+        reason = f"configuration format {config.format!r}" if precision is None else "a precision"
+        raise ValueError(f"compile_network: format must be None with {reason}, not {format!r}")
+    ops, tensors = lower(network, config, batch_size, loss, optimizer, precision, formats)
     program = Program(
         config=config,
         network=network,
@@ -70,7 +78,7 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
     return program
 
 
-def compile_network(network, config, *, batch_size, loss, optimizer):
+def compile_network(network, config, *, batch_size, loss, optimizer, format=None):
     """Compile `network` into layer programs for training and inference.
 
     Parameters
@@ -81,6 +89,10 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
         Images of one training step, 1 to 4096.
     loss : nn.CrossEntropyLoss or nn.MSELoss
     optimizer : optim.SGD or optim.Adam
+    format : str, dict or None
+        Of the passes on the array that layers leave open in their own `format`: "bfp8" (None) or
+        "bfp16", which takes a configuration with `bfp16`; or a dict of them with keys "forward",
+        "backward" and "weight_gradient".
 
     Returns
     -------
@@ -91,9 +103,12 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
     TypeError, ValueError
         Naming the layer or field, what was given and what is allowed.
     """
-    program = prepare(network, config, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    program = prepare(
+        network, config, batch_size=batch_size, loss=loss, optimizer=optimizer, format=format
+    )
     tensors = program.tensors
     check_supported(program)
+    _check_bfp16(config, program.ops)
     _check_limits(config, program.ops)
     emit(program, Constants(program, place))
     end = program.memory_bytes
@@ -120,14 +135,23 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
     return program
 
 
+def _check_bfp16(config, ops):
+    for op in ops:
+        if not config.bfp16 and "bfp16" in (getattr(op, "formats", None) or {}).values():
+            raise ValueError(
+                f"{op.name}: passes in bfp16 need AcceleratorConfig.bfp16 to be True, not False"
+            )
+
+
 def _check_limits(config, ops):
     for op in ops:
         if isinstance(op, PoolOp):
+            share = 4 if op.wide else 2  # low digits take the place of more words
             for what, words, most in (
                 (
                     f"a band of {op.kernel[0]} rows, {op.in_shape[2]} columns",
                     op.in_shape[2] * op.kernel[0] * config.beats_per_vector,
-                    config.pool_words // 2,
+                    config.pool_words // share,
                 ),
                 (
                     f"an output row of {op.out_shape[2]} columns",
@@ -136,9 +160,10 @@ def _check_limits(config, ops):
                 ),
             ):
                 if words > most:
+                    divisor = config.pool_words // most
                     raise ValueError(
                         f"{op.name}: {what} takes {words} words; the configuration's"
-                        f" pool_words // 2 must be at least that, not {most}"
+                        f" pool_words // {divisor} must be at least that, not {most}"
                     )
         elif isinstance(op, LossOp) and op.classes > config.loss_words:
             raise ValueError(
@@ -152,10 +177,14 @@ def place(spec, start, align=LINE_BYTES):
     if spec.storage == "fp32":
         start = -(-start // align) * align
     spec.address = start
-    end = start + -(-spec.nbytes // LINE_BYTES) * LINE_BYTES + GUARD
+    plane = -(-spec.plane_nbytes // LINE_BYTES) * LINE_BYTES + GUARD
+    end = start + plane
     if spec.has_exponents:
         spec.exponent_address = end
         end += -(-spec.exponent_nbytes // LINE_BYTES) * LINE_BYTES + GUARD
+    if spec.digits == 2:
+        spec.low_address = end
+        end += plane
     return end
 
 
@@ -185,3 +214,5 @@ def _place_view(spec, by_name):
     spec.pitch = base.pitch or prod(base.shape[1:-1])
     if spec.has_exponents:
         spec.exponent_address = base.exponent_address + vectors
+    if spec.digits == 2:
+        spec.low_address = base.low_address + vectors * spec.vector_nbytes

@@ -210,6 +210,10 @@ class _Emitter:
     def update(self, op):
         jobs = [programs.update_jobs(self.context, name) for name in self.trained(op)]
         self.process(sum(jobs, []), f"{op.name} update")
+        copy = self.tensors.get(f"{op.key}.weight")
+        if getattr(copy, "digits", 1) == 2 and "weight" in trained_of(op):
+            make = passes.low_copies_descriptor
+            self.emit(make, f"{op.name} low digits", op.key, self.tensors)
 
     def emit_last_updates(self, ops):
         """Updates that need all gradients."""

@@ -2,6 +2,8 @@
 
 from math import ceil
 
+from .tiling import wide_of
+
 __all__ = ["least_bytes", "least_of"]
 
 
@@ -78,6 +80,7 @@ def least_bytes(config, op, batch, pass_name):
     used = 1
     for axis in zip((height, width), (out_height, out_width), op.kernel, op.stride, op.dilation):
         used *= _touched(*axis)
+    moving, stationary = wide_of(op, pass_name.replace(" ", "_"))
     x = batch * in_blocks * used * vector
     dx = batch * in_blocks * height * width
     y = batch * out_blocks * out_height * out_width
@@ -91,18 +94,25 @@ def least_bytes(config, op, batch, pass_name):
     sums = config.rows * config.accumulator_depth
     biases = 4 * lanes * op.out_shape[0] * op.bias
     if pass_name == "bias gradient":
-        return batch * op.out_shape[0] * op.out_shape[1] * op.out_shape[2] * vector + biases
+        wide = wide_of(op, "weight_gradient")[not op.transposed]
+        dy = batch * op.out_shape[0] * op.out_shape[1] * op.out_shape[2]
+        return (1 + wide) * dy * vector + biases
     if pass_name == "weight gradient":
-        read = least_of(y * vector, x, outputs, inputs * taps, slots, sums)
+        dy, x = (1 + stationary) * y * vector, (1 + moving) * x
+        read = least_of(dy, x, outputs, inputs * taps, slots, sums)
         mask = config.vector_bytes * weights * (op.groups > 1)
         alone = op.transposed or not op.train_bias
         return op.parts * (read + mask + 4 * lanes * weights) + biases * (not alone)
+    held = (1 + stationary) * weights * vector
     if (pass_name == "forward") != op.transposed:
-        read = least_of(weights * vector, x, outputs, y // out_blocks, slots, sums)
+        read = least_of(held, (1 + moving) * x, outputs, y // out_blocks, slots, sums)
         results = y
     else:
-        read = least_of(weights * vector, y * vector, inputs, dx // in_blocks, slots, sums)
+        read = least_of(held, (1 + moving) * y * vector, inputs, dx // in_blocks, slots, sums)
         results = dx
     if pass_name == "forward":
-        return op.parts * (read + results * (4 * lanes if op.raw else vector)) + biases
-    return op.parts * (read + results * (vector + config.vector_bytes * op.mask))
+        stored = vector + config.vector_bytes * (op.y_format == "bfp16")
+        return op.parts * (read + results * (4 * lanes if op.raw else stored)) + biases
+    stored = vector + config.vector_bytes * (op.dx_format == "bfp16")
+    masks = config.vector_bytes * op.mask * (1 + (op.dx_format == "bfp16"))
+    return op.parts * (read + results * (stored + masks))

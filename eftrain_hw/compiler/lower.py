@@ -4,7 +4,8 @@ from math import prod
 
 from . import nn
 from .chain import FeatureBiasOp, TTStepOp
-from .lowering.convolution import folds_input, lower_convolution, lower_linear
+from .lowering.convolution import folds_input, lower_convolution, lower_linear, splits
+from .lowering.formats import assign_formats
 from .lowering.gradients import connect_gradients, separate_pools
 from .lowering.state import State, Value
 from .lowering.tensor_train import (
@@ -62,9 +63,11 @@ def _is_transparent(layer):
 class _Lowering:
     """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision):
+    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision, formats):
         self.network, self.loss = network, loss
-        self.state = State(network, config, batch_size, optimizer, orders, precision)
+        self.state = State(
+            network, config, batch_size, optimizer, orders, precision, formats
+        )
         self.values = {}
 
     def run(self):
@@ -157,7 +160,17 @@ class _Lowering:
             shape = (state.batch * lanes + max(16, lanes),)
             state.add_tensor("loss", "loss", "fp32", shape)
         state.ops.append(loss)
+        self.choose_formats()
         return state.ops, state.tensors
+
+    def choose_formats(self):
+        """Formats of tensors; wide slots hold half as much, which counts in the splits."""
+        convolutions = [op for op in self.state.ops if getattr(op, "formats", None)]
+        if any("bfp16" in op.formats.values() for op in convolutions):
+            assign_formats(self.state)
+        for op in convolutions:
+            if op.wide and any(op.wide["weight_gradient"]):
+                op.split, op.bias_split = splits(self.state, op)
 
     def check_output(self, value, last):
         node = self.network.output_node
@@ -192,7 +205,9 @@ class _Lowering:
         return LossOp("loss", last.y, gradient, value.shape[0], self.loss.label_smoothing)
 
 
-def lower(network, config, batch_size, loss=None, optimizer=None, precision=None):
+def lower(
+    network, config, batch_size, loss=None, optimizer=None, precision=None, formats=None
+):
     """Operations in forward order (the loss last) and the tensors by name.
 
     ReLU is fused into what makes its input, Flatten costs nothing, and Linear becomes a 1x1
@@ -210,6 +225,8 @@ def lower(network, config, batch_size, loss=None, optimizer=None, precision=None
         None: SGD; says which state each parameter has.
     precision : Precision or None
         Widths of tensor-train layers, and of activations and gradients; None: all as the format.
+    formats : None, str or tuple
+        As `nn.formats.pass_formats` returns them, for the passes that layers leave open.
 
     Raises
     ------
@@ -222,7 +239,7 @@ def lower(network, config, batch_size, loss=None, optimizer=None, precision=None
     for orders in contraction_orders(network, config, batch_size):
         try:
             return _Lowering(
-                network, config, batch_size, loss, optimizer, orders, precision
+                network, config, batch_size, loss, optimizer, orders, precision, formats
             ).run()
         except LayoutError as error:
             refusal = refusal or error

@@ -9,6 +9,7 @@ from .least_traffic import least_bytes
 from .nn import CrossEntropyLoss
 from .passes.choose import without_addresses
 from .program import ConvOp
+from .tiling import pairs_of, wide_of
 from .timing import Memory, descriptor_time, macs_of, program_time
 
 __all__ = ["PassPlan", "StepPlan", "plan_step"]
@@ -35,7 +36,7 @@ class PassPlan:
     macs : int
         Multiplications that the pass needs; 0 on the vector unit.
     ideal_cycles : float
-        macs / (rows * lanes).
+        macs / (rows * lanes), in bfp16 times the pairs of digits.
     model_cycles : int
         The pass alone, from its first command to its last answered write.
     roofline_cycles : int
@@ -170,7 +171,7 @@ class StepPlan:
         return lines
 
 
-def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (immutable)
+def plan_step(network, config, batch_size, memory=Memory(), format=None):  # noqa: B008
     """Compile a network and account for every pass of its training step.
 
     Parameters
@@ -179,6 +180,8 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
     config : AcceleratorConfig
     batch_size : int
     memory : timing.Memory
+    format : str, dict or None
+        As `compile_network`.
 
     Returns
     -------
@@ -195,6 +198,7 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
         batch_size=batch_size,
         loss=CrossEntropyLoss(),
         optimizer=optim.SGD(lr=0.01, momentum=0.9),
+        format=format,
     )
     descriptors = program.descriptors["train"]
     times, known = [], {}
@@ -212,6 +216,8 @@ def plan_step(network, config, batch_size, memory=Memory()):  # noqa: B008  (imm
         macs = macs_of(convolutions[layer], batch_size) if counts else 0
         dram_bytes = round(time.dram_beats) * config.bus_bytes
         ideal = macs / (config.rows * config.lanes)
+        if macs:
+            ideal *= pairs_of(wide_of(convolutions[layer], pass_name.replace(" ", "_")))
         least = dram_bytes
         if time.array:
             # pooling that rides on the tiles has to move all that it moves

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,6 +23,8 @@ __all__ = [
     "UpdateOp",
     "trained_of",
 ]
+
+_FORMAT = re.compile(r", format=(?:'\w+'|\((?:\('\w+', '\w+'\)[, ]*)+\))")  # of a layer
 
 
 @dataclass
@@ -74,6 +77,13 @@ class ConvOp:
     train_weight, train_bias : bool
     dx : str or None
         Name of the input gradient; None: "d" + x.
+    formats : dict or None
+        Format of each pass by its name in `nn.formats.PASSES`; None: the configuration's.
+    wide : dict or None
+        By pass: whether the (moving, stationary) operand has low digits that the pass reads; None:
+        none has.
+    y_format, dx_format : str or None
+        In which the results are stored; None: as the configuration has it.
     """
 
     name: str
@@ -105,13 +115,18 @@ class ConvOp:
     train_bias: bool = True
     dx: str = None
     channel_last: bool = False
+    formats: dict = None
+    wide: dict = None
+    y_format: str = None
+    dx_format: str = None
 
 
 @dataclass
 class PoolOp:
     """Max pooling, kernel = stride; a ReLU on either side is fused.
 
-    Members as ConvOp; `index` is the tensor of winners.
+    Members as ConvOp; `index` is the tensor of winners; `wide`, `wide_gradient` whether it carries
+    low digits along, forward and backward; None: where there are any.
     """
 
     name: str
@@ -124,6 +139,8 @@ class PoolOp:
     relu: bool = False
     input_gradient: bool = True
     dx: str = None
+    wide: bool = None
+    wide_gradient: bool = None
 
 
 @dataclass
@@ -257,5 +274,6 @@ class Program:
         layers = [repr(layer) for layer in self.network]
         if isinstance(self.network, Network):
             layers = [repr(self.network)]
+        layers = [_FORMAT.sub("", layer) for layer in layers]  # parameters are the same in all
         text = json.dumps(layers + [list(self.network.input_shape)])
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -6,15 +6,18 @@ from typing import NamedTuple
 from .phases import axes_of, backward_extent, backward_phases
 from .tiling import (
     Tiling,
+    capacity,
     ceil_div,
     cuts,
     estimate,
     m_tiles,
+    pairs_of,
     ranked,
     reloads,
     sweep_cycles,
     unit_of,
     vector_cost,
+    wide_of,
 )
 
 __all__ = ["backward_tilings", "forward_tilings"]
@@ -43,6 +46,8 @@ class _Pass(NamedTuple):
         Tiles begin at multiples of it.
     stores : int
         Vectors that cross the bus for one vector of the result: 2 with a mask.
+    wide : (bool, bool)
+        As ArrayPass.
     """
 
     name: str
@@ -55,11 +60,13 @@ class _Pass(NamedTuple):
     compute: object
     row_step: int
     stores: int
+    wide: tuple
 
 
 def forward_tilings(config, op, batch):
     """Tilings of FP, the cheapest by their estimates first."""
     kh, kw = op.kernel
+    wide = wide_of(op, "forward")
     _, height, width = op.out_shape
     in_blocks, out_blocks = op.in_shape[0] // op.parts, op.out_shape[0] // op.parts
 
@@ -67,7 +74,8 @@ def forward_tilings(config, op, batch):
         return (rows - 1) * op.stride[0] + (kh - 1) * op.dilation[0] + 1
 
     def compute(images, rows, in_blocks):
-        return kh * kw * in_blocks * sweep_cycles(config, images * rows * width)
+        sweeps = kh * kw * in_blocks * pairs_of(wide)
+        return sweeps * sweep_cycles(config, images * rows * width)
 
     which = _Pass(
         "forward",
@@ -80,13 +88,16 @@ def forward_tilings(config, op, batch):
         compute,
         1,
         2 if op.mask else 1,
+        wide,
     )
     bound = batch * height * width * kh * kw * in_blocks * m_tiles(config, out_blocks)
+    bound *= pairs_of(wide)
     return _tilings(config, op, batch, which, op.parts * bound)
 
 
 def backward_tilings(config, op, batch):
     """Tilings of BP: whole periods of the stride, so that every tile has the same phases."""
+    wide = wide_of(op, "backward")
     _, height, width = op.in_shape
     in_blocks, out_blocks = op.in_shape[0] // op.parts, op.out_shape[0] // op.parts
     vertical, horizontal = axes_of(op)
@@ -101,8 +112,9 @@ def backward_tilings(config, op, batch):
                 yield row_taps * column_taps, row_count, column_count
 
     def compute(images, rows, blocks):
+        sweeps = blocks * pairs_of(wide)
         return sum(
-            max(1, taps * blocks) * sweep_cycles(config, images * row_count * column_count)
+            max(1, taps * sweeps) * sweep_cycles(config, images * row_count * column_count)
             for taps, row_count, column_count in phases(rows)
         )
 
@@ -117,9 +129,11 @@ def backward_tilings(config, op, batch):
         compute,
         op.stride[0],
         2 if op.mask else 1,
+        wide,
     )
     bound = batch * m_tiles(config, in_blocks)
-    bound *= sum(max(1, taps * out_blocks) * rows * count for taps, rows, count in phases(height))
+    sweeps = out_blocks * pairs_of(wide)
+    bound *= sum(max(1, taps * sweeps) * rows * count for taps, rows, count in phases(height))
     return _tilings(config, op, batch, which, op.parts * bound)
 
 
@@ -143,6 +157,7 @@ def _sizes(config, op, batch, which):
     _, unit_blocks, _ = unit_of(config)
     per_block = prod(op.kernel) * config.lanes
     height, step = which.height, which.row_step
+    moving, stationary = capacity(config, which.wide)
     for rows in {min(height, ceil_div(size, step) * step) for size in cuts(height)}:
         plane = which.rows_in(rows) * which.columns
         for images in cuts(batch) if rows == height else [1]:
@@ -150,12 +165,12 @@ def _sizes(config, op, batch, which):
             if positions > config.accumulator_depth:
                 continue
             for reduction in cuts(which.reduce_blocks):
-                if images * reduction * plane > config.moving_elements:
+                if images * reduction * plane > moving:
                     continue
                 for group in cuts(ceil_div(which.result_blocks, unit_blocks)):
                     blocks = min(group * unit_blocks, which.result_blocks)
                     if (
-                        blocks * reduction * per_block <= config.stationary_elements
+                        blocks * reduction * per_block <= stationary
                         and m_tiles(config, blocks) * positions <= config.accumulator_depth
                         and blocks * config.lanes <= config.bias_depth
                     ):
@@ -188,6 +203,7 @@ def _priced(config, op, batch, which, bound, loops, sizes):
     moving = images * reduction * which.rows_in(rows) * which.columns
     blocks = min(group * unit_blocks, which.result_blocks)
     weights = blocks * reduction * prod(op.kernel) * config.lanes
+    moving, weights = moving * (1 + which.wide[0]), weights * (1 + which.wide[1])
     loads = reloads(loops, counts, {"part", "image", "row", "reduction"}) * moving
     loads += reloads(loops, counts, {"part", "group", "reduction"}) * weights
     vector = vector_cost(config)

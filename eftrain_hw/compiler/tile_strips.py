@@ -5,14 +5,17 @@ from dataclasses import replace
 from ..sequencer.program_format import LOOPS as SEQUENCER_LOOPS
 from .tiling import (
     Tiling,
+    capacity,
     ceil_div,
     cuts,
     estimate,
     m_tiles,
+    pairs_of,
     ranked,
     reloads,
     sweep_cycles,
     unit_of,
+    wide_of,
 )
 
 __all__ = ["strip_split", "strip_splits", "weight_gradient_tilings"]
@@ -63,6 +66,7 @@ def _sizes(config, op, strips):
     lanes = config.lanes
     kh, kw = op.kernel
     _, unit_blocks, _ = unit_of(config)
+    most_moving, most_stationary = capacity(config, wide_of(op, "weight_gradient"))
     for tap in cuts(kh):
         for column in cuts(op.in_shape[0] // op.parts):
             positions = column * tap * kw * lanes
@@ -77,8 +81,8 @@ def _sizes(config, op, strips):
                         moving = images * column * plane * lanes
                         stationary = images * blocks * rows * strips.columns * lanes
                         if (
-                            moving <= config.moving_elements
-                            and stationary <= config.stationary_elements
+                            moving <= most_moving
+                            and stationary <= most_stationary
                         ):
                             yield tap, column, group, rows, images
 
@@ -91,7 +95,8 @@ def _priced(config, op, strips, tap, column, group, rows, images):
     in_blocks, out_blocks = op.in_shape[0] // parts, op.out_shape[0] // parts
     _, unit_blocks, _ = unit_of(config)
     blocks = min(group * unit_blocks, out_blocks)
-    all_sweeps = parts * m_tiles(config, out_blocks) * strips.sweeps
+    wide = wide_of(op, "weight_gradient")
+    all_sweeps = parts * m_tiles(config, out_blocks) * strips.sweeps * pairs_of(wide)
     loops = ["part", *LOOPS] if parts > 1 else LOOPS
     tiling = Tiling(loops, bound=all_sweeps * in_blocks * kh * kw * lanes)
     if parts > 1:
@@ -115,6 +120,7 @@ def _priced(config, op, strips, tap, column, group, rows, images):
     stationary = images * blocks * strip_bytes(
         config, lanes, rows, strips.columns, strips.columns >= width
     )
+    moving, stationary = moving * (1 + wide[0]), stationary * (1 + wide[1])
     first = ceil_div(moving + stationary, config.bus_bytes)
     stored = m_tiles(config, blocks) * config.rows * column * tap * kw * lanes * 4
     loads = reloads(loops, counts, {"part", "column", "tap", "image", "row"}) * moving

@@ -7,14 +7,17 @@ __all__ = [
     "SPLITS",
     "Tiling",
     "ceil_div",
+    "capacity",
     "cuts",
     "estimate",
     "m_tiles",
+    "pairs_of",
     "ranked",
     "reloads",
     "sweep_cycles",
     "unit_of",
     "vector_cost",
+    "wide_of",
 ]
 
 ISSUE_CYCLES = 250  # that the sequencer takes for the commands of a tile
@@ -84,6 +87,26 @@ def unit_of(config):
 
 def m_tiles(config, blocks):
     return ceil_div(blocks * config.lanes, config.rows)
+
+
+def capacity(config, wide):
+    """Elements of a lane in a slot of the moving and of the stationary buffer: half as many of two
+    digits."""
+    slots = config.moving_elements, config.stationary_elements
+    return tuple(size // (1 + both) for size, both in zip(slots, wide, strict=True))
+
+
+def wide_of(op, name):
+    """Whether the (moving, stationary) operands have low digits: of an ArrayPass, or of a pass of a
+    ConvOp by its name."""
+    if isinstance(op.wide, tuple):
+        return op.wide
+    return (op.wide or {}).get(name, (False, False))
+
+
+def pairs_of(wide):
+    """Pairs of digits that are multiplied, one a sweep."""
+    return 1 + sum(wide)
 
 
 def vector_cost(config):

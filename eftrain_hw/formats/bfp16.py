@@ -4,6 +4,7 @@ import numpy as np
 
 from .base import Format
 from .bfp8 import BFP8
+from .layout import Blocked
 
 __all__ = ["BFP16"]
 
@@ -50,3 +51,13 @@ class BFP16(Format):
         """The high and the low digits of mantissas, int8; low digits from -128 to 127."""
         high = (np.asarray(elements, np.int32) + 128) >> 8
         return high.astype(np.int8), (elements - 256 * high).astype(np.int8)
+
+    @classmethod
+    def join(cls, high, low):
+        """The inverse of `digits`: int16."""
+        return np.asarray(high, np.int16) * np.int16(cls.DIGIT) + np.asarray(low, np.int16)
+
+    @classmethod
+    def high_digits(cls, tensor):
+        """What a pass in bfp8 sees of a Blocked tensor in bfp16: the first plane, a bfp8 tensor."""
+        return Blocked(BFP8(), cls.digits(tensor.elements)[0], tensor.exponents)

@@ -64,7 +64,7 @@ def conv_forward(
                 range(0, parts * outputs, outputs), strict=True,
             )
         ]  # fmt: skip
-        return _finish(x.format, np.concatenate(results, axis=1), relu, mask, encode)
+        return _finish(format or x.format, np.concatenate(results, axis=1), relu, mask, encode)
     stride, padding = pair("stride", stride, least=1), pair("padding", padding, least=0)
     dilation = pair("dilation", dilation, least=1)
     lanes = _check(x, w, channels_axis=1, name="input")

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..formats import BFP16, format_named
 from .batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
@@ -33,7 +34,22 @@ def mask_of(op, tensors):
     return positive(tensors[op.x]) if op.mask else None
 
 
+def _seen(tensor, bfp16):
+    """A tensor as a pass reads it: with its low digits, if any, only in bfp16."""
+    return BFP16.high_digits(tensor) if tensor.format.name == "bfp16" and not bfp16 else tensor
+
+
 # -- convolution
+
+
+def _reader(op, name):
+    """What shows a pass of a convolution its operands."""
+    bfp16 = op.formats is None or op.formats[name] == "bfp16"
+    return lambda tensor: _seen(tensor, bfp16)
+
+
+def _stored(name):
+    return None if name is None else format_named(name)
 
 
 def _geometry(op):
@@ -42,10 +58,12 @@ def _geometry(op):
 
 
 def _forward_conv(op, tensors, step):
-    x, w = tensors[op.x], tensors[f"{op.key}.weight"]
+    seen = _reader(op, "forward")
+    x, w = seen(tensors[op.x]), seen(tensors[f"{op.key}.weight"])
     x = x.reshape(len(x.elements), *op.in_shape)
     bias = tensors[f"{op.key}.bias.master"].reshape(-1) if op.bias else None
     settings = {**_geometry(op), "relu": op.relu, "encode": not op.raw}
+    settings["format"] = _stored(op.y_format)
     if op.transposed:
         size = op.out_shape[1:]
         tensors[op.y] = conv_backward_input(x, w, input_size=size, bias=bias, **settings)
@@ -58,14 +76,19 @@ def _backward_conv(op, tensors, step):
     flat = x.reshape(len(x.elements), *op.in_shape)
     w = tensors[f"{op.key}.weight"]
     if op.input_gradient:
+        seen = _reader(op, "backward")
         settings = {**_geometry(op), "mask": flat if op.mask else None}
+        settings["format"] = _stored(op.dx_format)
         if op.transposed:
-            dx = conv_forward(dy, w, None, **settings)
+            dx = conv_forward(seen(dy), seen(w), None, **settings)
         else:
-            dx = conv_backward_input(dy, w, input_size=op.in_shape[1:], **settings)
+            size = op.in_shape[1:]
+            dx = conv_backward_input(seen(dy), seen(w), input_size=size, **settings)
         tensors[dx_name(op)] = dx.reshape(*x.elements.shape[:-1])
     if not (op.train_weight or op.train_bias):
         return
+    seen = _reader(op, "weight_gradient")
+    dy, flat = seen(dy), seen(flat)
     if op.train_weight:
         sides = (dy, flat) if op.transposed else (flat, dy)
         gradient, _ = conv_backward_weight(
@@ -84,14 +107,15 @@ def _backward_conv(op, tensors, step):
 
 def _forward_pool(op, tensors, step):
     tensors[op.y], tensors[op.index] = maxpool_forward(
-        tensors[op.x], kernel=op.kernel, relu=op.relu
+        _seen(tensors[op.x], op.wide is not False), kernel=op.kernel, relu=op.relu
     )
 
 
 def _backward_pool(op, tensors, step):
     if op.input_gradient:
         tensors[dx_name(op)] = maxpool_backward(
-            tensors[f"d{op.y}"], tensors[op.index], input_size=op.in_shape[1:], kernel=op.kernel
+            _seen(tensors[f"d{op.y}"], op.wide_gradient is not False),
+            tensors[op.index], input_size=op.in_shape[1:], kernel=op.kernel
         )
 
 

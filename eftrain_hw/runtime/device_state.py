@@ -83,7 +83,7 @@ class DeviceState:
         state = checked_state("state_dict", state, {**self.parameters, **self.buffers})
         kept = checked_state("optimizer state", kept, {**self.kept, **self.added})
         program, device = self._program, self._device
-        lanes, format = program.config.lanes, format_named(program.config.format)
+        lanes = program.config.lanes
         for name, values in state.items():
             op, own = self._layer(name)
             tensor = parameter_to_device(op, own, values, lanes)
@@ -92,6 +92,7 @@ class DeviceState:
                 continue
             device.write_tensor(f"{name}.master", tensor)
             if name in program.tensors:
+                format = format_named(program.tensors[name].format)
                 device.write_tensor(name, Blocked.encode(format, tensor))
             mask = program.tensors.get(f"{name}.mask")
             if mask is not None:  # which weights there are, between groups

@@ -65,12 +65,15 @@ POOL_FORWARD = CommandLayout(
     4,
     [
         Field("relu", 1, "results that are not > 0 become +0 with index 255", flag=True),
+        Field("wide", 1, "there are low digits (bfp16)", flag=True),
         Field("source", 32, "line of the input's elements", line=True),
         Field("source_exponents", 32, "line of the input's exponents", line=True),
         Field("result", 32, "line of the result's elements", line=True),
         Field("result_exponents", 32, "line of the result's exponents", line=True),
         Field("index", 32, "line of the winners' indices, one byte an element", line=True),
         *_POOL_SHAPE,
+        Field("source_low", 32, "line of the input's low digits, if wide", line=True),
+        Field("result_low", 32, "line of the result's low digits, if wide", line=True),
     ],
 )
 
@@ -91,6 +94,7 @@ LOSS = CommandLayout(
     "loss",
     6,
     [
+        Field("low", 1, "store the gradient's low digits (bfp16), and no exponents", flag=True),
         Field("logits", 32, "line of the fp32 logits, (images, blocks, lanes)", line=True),
         Field("labels", 32, "line of the labels, one 32-bit word an image", line=True),
         Field("gradient", 32, "line of the gradient's elements", line=True),
@@ -112,6 +116,12 @@ UPDATE = CommandLayout(
     7,
     [
         Field("copy", 1, "store the compute copy as well", flag=True),
+        Field(
+            "low",
+            1,
+            "store nothing but the low digits (bfp16) of the copy of `master` as it is",
+            flag=True,
+        ),
         Field("gradient", 32, "line of the fp32 gradient", line=True),
         Field("momentum", 32, "line of the fp32 momentum", line=True),
         Field("master", 32, "line of the fp32 master weights", line=True),

@@ -1,6 +1,6 @@
 """Encoder for operations that make one value a cycle, with its queues."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import C, Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -32,7 +32,7 @@ class EncodeQueue(wiring.Component):
     entrance : In(EncodePort)
     elements : Out(stream of one element)
     exponents : Out(stream of one byte a vector)
-        Never valid where the format has none.
+        Never valid where the format has none, nor of low digits.
     idle : Out(1)
     """
 
@@ -54,7 +54,9 @@ class EncodeQueue(wiring.Component):
         lanes = self._config.lanes
         depth, encode = self._latency + self._late + 4, None
         if self._config.has_exponents:
-            m.submodules.encode = encode = VectorQuantise(lanes=lanes, parallel=1)
+            m.submodules.encode = encode = VectorQuantise(
+                lanes=lanes, parallel=1, digits=2 if self._config.bfp16 else 1
+            )
             depth += lanes + encode.latency
         m.submodules.queue = queue = CreditQueue(
             shape=8 * self._config.element_bytes, depth=depth, late=self._late
@@ -74,18 +76,22 @@ class EncodeQueue(wiring.Component):
             shape=8, depth=depth // lanes + 4 + self._late, late=self._late
         )
         wiring.connect(m, wiring.flipped(self.exponents), exponents.o)
+        low = C(0, 1)
+        if self._config.bfp16:
+            low = entrance.low
+            m.d.comb += encode.low.eq(low)
         place = Signal(range(lanes))
         with m.If(entrance.reserve):
             m.d.sync += place.eq(place + 1)
         m.d.comb += [
             queue.reserve.eq(entrance.reserve),
-            exponents.reserve.eq(entrance.reserve & (place == 0)),
+            exponents.reserve.eq(entrance.reserve & (place == 0) & ~low),
             entrance.room.eq(queue.room & exponents.room),
             encode.i_valid.eq(entrance.i_valid),
             encode.i[0].eq(entrance.i),
             queue.i_valid.eq(encode.o_valid),
             queue.i.eq(Cat(encode.o)),
-            exponents.i_valid.eq(encode.o_valid & encode.o_first),
+            exponents.i_valid.eq(encode.o_valid & encode.o_first & ~low),
             exponents.i.eq(encode.o_exponent),
             self.idle.eq(queue.idle & exponents.idle),
         ]

@@ -36,7 +36,8 @@ class Loss(wiring.Component):
     Images are handled in groups of as many as fit into `loss_words` (at most 64): their logits are
     loaded and their maxima found on the way; the passes of `loss_program` follow, one element a
     cycle through the vector unit's two multiply-add pipelines; the last one feeds the encoder. The
-    compiler sees to it that classes <= loss_words.
+    compiler sees to it that classes <= loss_words. With `low` (`config.bfp16`) the gradient's low
+    digits are stored.
 
     Latency and cost: a group of n images and c classes takes about
     10 n c + 13 max(n, 31) + 31 n + 2 n blocks lanes cycles: 5.8k for 32 images of 10 classes
@@ -217,6 +218,7 @@ class Loss(wiring.Component):
             self.encode.reserve.eq(gradient),
             self.encode.i_valid.eq(path.gradient_valid),
             self.encode.i.eq(path.result),
+            self.encode.low.eq(c.low if config.bfp16 else 0),
             losses.reserve.eq(loss),
             losses.i_valid.eq(path.loss_valid),
             losses.i.eq(path.result),
@@ -248,13 +250,16 @@ class Loss(wiring.Component):
         for run, line, items, wide in (
             (self.read0.run, c.logits, vectors << lanes, reads[0][1] == 4),
             (self.read1.run, c.labels, c.images, reads[1][1] == 4),
-            (self.element_run, c.gradient, vectors << lanes, 1),
+            (
+                self.element_run, c.gradient, vectors << lanes,
+                writes[2][1] == config.element_bytes,
+            ),
         ):
             offer(m, run, when=announce, address=bytes_of_lines(line), items=items, wide=wide)
         offer(
             m,
             self.exponent_run,
-            when=announce & config.has_exponents,
+            when=announce & config.has_exponents & (~c.low if config.bfp16 else 1),
             address=bytes_of_lines(c.gradient_exponents),
             items=vectors,
             wide=1,

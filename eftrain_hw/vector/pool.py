@@ -1,6 +1,6 @@
 """Max pooling, forward and backward."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import C, Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,15 +17,22 @@ __all__ = ["Pool"]
 _QUEUE = 16  # places: more than the latency of either direction
 
 
+def _writes(config):
+    """Numbers of the writers."""
+    return (0, 1, 2, 3) if config.bfp16 else (0, 1, 3)
+
+
 class Pool(wiring.Component):
     """Max pooling with its index, stride = kernel, and its gradient::
 
         read0, read2 -> PoolBuffer -> PoolForward  -> write0, write1, write3
+        (bfp16: and read1                             and write2)
         read0 .. 2   -> PoolBuffer -> PoolBackward -> write0, write3
 
     A vector (or a bus beat of a longer one) a cycle. Two rows of windows (forward) or of the pooled
     map (backward) are in the buffer at once, so that loading and working overlap. The compiler sees
-    to it that, in beats, kernel_height * width <= pool_words / 2 and out_width <= pool_words / 4.
+    to it that, in beats, kernel_height * width <= pool_words / 2 (with low digits, which lie where
+    indices would: pool_words / 4) and out_width <= pool_words / 4.
 
     Latency and cost: about 80 cycles and two rows of windows before the first result; about 1900
     LUT, 6 RAMB36 and a RAMB18 with beats of 16 bytes (bfp8).
@@ -42,9 +49,11 @@ class Pool(wiring.Component):
     backward : In(1)
         What the command is, beside it.
     read0, read1, read2 : Out(ReadPort)
-        Elements, indices (backward), exponents.
+        Elements, indices (backward) or low digits (forward), exponents.
     write0, write1, write3 : Out(WritePort)
         Elements, indices (forward), exponents.
+    write2 : Out(WritePort)
+        With `config.bfp16`: low digits (forward).
     busy : Out(1)
     """
 
@@ -56,7 +65,7 @@ class Pool(wiring.Component):
                 "command": In(stream.Signature(POOL_FORWARD.struct)),
                 "backward": In(1),
                 **{f"read{k}": Out(ReadPort(config, reads[k])) for k in range(3)},
-                **{f"write{k}": Out(WritePort(config, writes[k])) for k in (0, 1, 3)},
+                **{f"write{k}": Out(WritePort(config, writes[k])) for k in _writes(config)},
                 "busy": Out(1),
             }
         )
@@ -79,8 +88,12 @@ class Pool(wiring.Component):
         back, loaded, left = Signal(), Signal(), Signal()
         planes, rows = Signal(32, reset_less=True), Signal(16, reset_less=True)
         take, start, working = Signal(), Signal(), Signal()
-        queues = (elements, places, exponents)
-        quiet = ~left & ~runs.busy & elements.idle & places.idle & exponents.idle
+        queues, wide = [elements, places, exponents], C(0, 1)
+        if config.bfp16:
+            m.submodules.lows = lows = CreditQueue(shape=beat, depth=_QUEUE)
+            queues.append(lows)
+            wide = c.wide & ~back
+        quiet = ~left & ~runs.busy & Cat(queue.idle for queue in queues).all()
         m.d.comb += [
             take.eq(self.command.valid & self.command.ready),
             self.command.ready.eq(quiet),
@@ -111,12 +124,13 @@ class Pool(wiring.Component):
             m.d.sync += [planes.eq(c.planes), rows.eq(c.out_height)]
 
         # source
-        for name in ("read0", "read1", "read2", "write0", "write1", "write3"):
+        for name in ("read0", "read1", "read2", *(f"write{k}" for k in _writes(config))):
             wiring.connect(m, wiring.flipped(getattr(self, name).run), getattr(runs, name))
         m.d.comb += [
             buffer.start.eq(start),
             buffer.working.eq(working),
             buffer.backward.eq(back),
+            buffer.wide.eq(wide),
             buffer.band.eq(Mux(back, c.out_width, runs.band)),
         ]
         for port, items in (
@@ -131,7 +145,7 @@ class Pool(wiring.Component):
             ]
 
         # work
-        room = elements.room & places.room & exponents.room
+        room = Cat(queue.room for queue in queues).all()
         for unit, chosen in ((forward, ~back), (backward, back)):
             m.d.comb += [
                 unit.start.eq(start),
@@ -161,9 +175,17 @@ class Pool(wiring.Component):
             places.i_valid.eq(forward.o_valid),
             places.i.eq(forward.o_indices),
         ]
+        if config.bfp16:
+            m.d.comb += [
+                forward.low_word.eq(buffer.indices_word),
+                lows.reserve.eq(forward.reserve & wide),
+                lows.i_valid.eq(forward.o_valid & wide),
+                lows.i.eq(forward.o_low),
+            ]
 
         # results
-        for queue, port in zip(queues, (self.write0, self.write1, self.write3)):
+        for queue, k in zip(queues, (0, 1, 3, 2)):
+            port = getattr(self, f"write{k}")
             m.d.comb += [
                 port.items.valid.eq(queue.o.valid),
                 port.items.payload.eq(queue.o.payload),

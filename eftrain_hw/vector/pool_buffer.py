@@ -55,6 +55,7 @@ class PoolBuffer(wiring.Component):
                 "start": In(1),
                 "working": In(1),
                 "backward": In(1),
+                "wide": In(1),
                 "band": In(16),
                 "elements": In(stream.Signature(8 * beat)),
                 "indices": In(stream.Signature(self._indices)),
@@ -87,17 +88,17 @@ class PoolBuffer(wiring.Component):
         # fill
         beat, address, left = Signal(range(max(2, beats))), Signal(half), Signal(16)
         first, last = beat == 0, beat == beats - 1
-        take = Signal()
+        take, paired = Signal(), self.backward | self.wide
         m.d.comb += [
             take.eq(
                 self.working
                 & ~full.bit_select(filling, 1)
                 & self.elements.valid
-                & (~self.backward | self.indices.valid)
+                & (~paired | self.indices.valid)
                 & (self.exponents.valid | ~first if config.has_exponents else 1)
             ),
             self.elements.ready.eq(take),
-            self.indices.ready.eq(take & self.backward),
+            self.indices.ready.eq(take & paired),
             self.exponents.ready.eq(take & first & config.has_exponents),
         ]
         with m.If(take):
@@ -138,14 +139,14 @@ class PoolBuffer(wiring.Component):
             m, words, take, Cat(address, filling), word, Cat(self.address, reading), self.word
         )
 
-        # a row of the pooled map is at most a quarter of the words
+        # a row of the pooled map is at most a quarter of the words; so is a band with low digits
         m.submodules.places = places = Memory(
             shape=self._indices, depth=1 << half, init=[], attrs=attributes
         )
         self._connect(
             m,
             places,
-            take & self.backward,
+            take & paired,
             Cat(address[:-1], filling),
             self.indices.payload,
             Cat(self.address[:-1], reading),

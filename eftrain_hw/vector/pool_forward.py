@@ -21,7 +21,8 @@ class PoolForward(wiring.Component):
     """Read each window's vectors, align them, keep the first largest element of each lane.
 
     Two walks over the same windows: a scan finds the largest exponent of a window, a few windows
-    ahead of the walk that aligns the mantissas to it and compares. fp32 needs no scan.
+    ahead of the walk that aligns the mantissas to it and compares. fp32 needs no scan. With
+    `config.bfp16` a command may be `wide`: mantissas of two digits are aligned and compared.
 
     Latency and cost: 7 cycles from the last vector of a window to its result; a vector (or a beat
     of a longer one) a cycle; about 60 LUT an element of a beat and 400.
@@ -38,6 +39,8 @@ class PoolForward(wiring.Component):
         Stable while working.
     address, word, full, release, scan_address, scan_exponent, scan_full, scan_release
         The reading side of `PoolBuffer`.
+    low_word : In(8 * beat), o_low : Out(8 * beat)
+        With `config.bfp16`: the word's low digits; those of the results, beside `o_elements`.
     room : In(1), reserve : Out(1), reserve_exponent : Out(1)
         The queues of results.
     o_valid : Out(1), o_elements, o_indices : Out
@@ -76,12 +79,13 @@ class PoolForward(wiring.Component):
                 "o_exponent": Out(8),
                 "band_done": Out(1),
             }
+            | ({"low_word": In(8 * beat), "o_low": Out(8 * beat)} if config.bfp16 else {})
         )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.walk = walk = self._walk(m)
-        bfp8 = self._config.has_exponents
+        bfp8, bfp16 = self._config.has_exponents, self._config.bfp16
         stages = 4 if bfp8 else 2
 
         # the largest exponent of the next window
@@ -122,7 +126,7 @@ class PoolForward(wiring.Component):
         for k in range(self._count):
             if bfp8:
                 candidate = self._align(m, k, far, distance)
-                best = Signal(signed(8), name=f"best_{k}", reset_less=True)
+                best = Signal(candidate.shape(), name=f"best_{k}", reset_less=True)
                 larger, positive = candidate > best, best > 0
             else:
                 candidate = Signal(32, name=f"candidate_{k}", reset_less=True)
@@ -133,8 +137,13 @@ class PoolForward(wiring.Component):
             with m.If(valid & (first | larger)):
                 m.d.sync += [best.eq(candidate), index.eq(position)]
             cut = self.command.relu & ~positive
+            result = best
+            if bfp16:  # m' = 256 * high' + low', with low' from -128 on
+                result = Mux(self.command.wide, best[8:] + best[7], best[:8])
+                m.d.sync += self.o_low.word_select(k, 8).eq(Mux(cut, 0, best[:8]))
+            size = len(self.o_elements) // self._count
             m.d.sync += [
-                self.o_elements.word_select(k, len(best)).eq(Mux(cut, 0, best)),
+                self.o_elements.word_select(k, size).eq(Mux(cut, 0, result)),
                 self.o_indices.word_select(k, 8).eq(Mux(cut, NO_INDEX, index)),
             ]
         return m
@@ -175,18 +184,24 @@ class PoolForward(wiring.Component):
 
     def _distance(self, m, exponent):
         gap = Signal(8)
-        far, distance = Signal(reset_less=True), Signal(3, reset_less=True)
+        wide = self.command.wide if self._config.bfp16 else 0
+        far = Signal(reset_less=True)
+        distance = Signal(4 if self._config.bfp16 else 3, reset_less=True)
         m.d.comb += gap.eq(exponent - self.word.exponent)
-        m.d.sync += [far.eq(gap[3:].any()), distance.eq(gap[:3])]
+        m.d.sync += [far.eq(gap[4:].any() | (gap[3] & ~wide)), distance.eq(gap)]
         return far, distance
 
     def _align(self, m, lane, far, distance):
-        element = delay(
-            m, self.word.elements.word_select(lane, 8).as_signed(), 1, name=f"element_{lane}"
-        )
-        quotient = Signal(signed(8), name=f"quotient_{lane}", reset_less=True)
+        element = self.word.elements.word_select(lane, 8).as_signed()
+        if self._config.bfp16:
+            low = self.low_word.word_select(lane, 8).as_signed()
+            both = Signal(signed(16), name=f"both_{lane}")
+            m.d.comb += both.eq(Mux(self.command.wide, (element << 8) + low, element))
+            element = both
+        element = delay(m, element, 1, name=f"element_{lane}")
+        quotient = Signal(element.shape(), name=f"quotient_{lane}", reset_less=True)
         up = Signal(name=f"up_{lane}", reset_less=True)
-        aligned = Signal(signed(8), name=f"aligned_{lane}", reset_less=True)
+        aligned = Signal(element.shape(), name=f"aligned_{lane}", reset_less=True)
         value, carry = shift_half_even(element, distance)
         m.d.sync += [quotient.eq(value), up.eq(carry), aligned.eq(quotient + up)]
         with m.If(far):

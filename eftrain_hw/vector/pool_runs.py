@@ -43,7 +43,8 @@ class PoolRuns(wiring.Component):
         Vectors of the rows of one window.
     ready : Out(1)
         `band` is known.
-    read0, read1, read2, write0, write1, write3 : Out(streams of item_run)
+    read0 .. read2, write0 .. write3 : Out(streams of item_run)
+        write2, and read1 forward: low digits (`config.bfp16`).
     busy : Out(1)
     """
 
@@ -51,6 +52,7 @@ class PoolRuns(wiring.Component):
         self._config = config
         run = Out(stream.Signature(item_run(config)))
         names = ("read0", "read1", "read2", "write0", "write1", "write3")
+        names += ("write2",) if config.bfp16 else ()
         self._runs = names
         super().__init__(
             {
@@ -134,14 +136,22 @@ class PoolRuns(wiring.Component):
         source_count = Mux(backward, pooled, used)
         result_count = Mux(backward, large, pooled)
         exponents = C(config.has_exponents, 1)
-        for run, sizes, item, line, at, scale, count, wanted in (
+        with_index = (c.index, index, pooled, backward)
+        plan = [
             (self.read0, reads[0], beat, c.source, source, vector, source_count, C(1, 1)),
-            (self.read1, reads[1], indices, c.index, index, lanes, pooled, backward),
             (self.read2, reads[2], 1, c.source_exponents, source, 0, source_count, exponents),
             (self.write0, writes[0], beat, c.result, result, vector, result_count, C(1, 1)),
             (self.write1, writes[1], indices, c.index, index, lanes, pooled, ~backward),
             (self.write3, writes[3], 1, c.result_exponents, result, 0, result_count, exponents),
-        ):
+        ]
+        if config.bfp16:
+            wide, low = c.wide & ~backward, (c.source_low, source, used, C(1, 1))
+            with_index = [Mux(wide, *values) for values in zip(low, with_index, strict=True)]
+            plan.append(
+                (self.write2, writes[2], beat, c.result_low, result, vector, result_count, wide)
+            )
+        plan.append((self.read1, reads[1], indices, *with_index[:2], lanes, *with_index[2:]))
+        for run, sizes, item, line, at, scale, count, wanted in plan:
             offer(
                 m,
                 run,

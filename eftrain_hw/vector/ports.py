@@ -42,6 +42,7 @@ def read_item_bytes(config):
     ====== ================== ======================== ========== =======================
     0      gradient (4)       elements (beat)          logits (4) A (4)
     1      momentum (4)       indices, backward (beat) labels (4) B (4)
+                              low digits, forward
     2      master weights (4) exponents (1)                       C, program (4), exp. (1)
     ====== ================== ======================== ========== =======================
     """
@@ -58,13 +59,13 @@ def write_item_bytes(config):
     ====== ===================== ======================= ================== =============
     0      momentum (4)          elements (beat)         losses (4)         W0 (4)
     1      master weights (4)    indices, forward (beat)                    W1 (4)
-    2      copy (element)                                gradient (element) E (element)
+    2      copy (element)        low digits (beat)       gradient (element) E (element)
     3      exponents of copy (1) exponents (1)           exponents (1)      exponents (1)
     ====== ===================== ======================= ================== =============
     """
     beat, element = pool_item_bytes(config), config.element_bytes
-    indices = beat // element
-    return tuple(_pair(sizes) for sizes in ((4, beat), (4, indices), (element,), (1,)))
+    indices, lows = beat // element, (element, beat) if config.bfp16 else (element,)
+    return tuple(_pair(sizes) for sizes in ((4, beat), (4, indices), lows, (1,)))
 
 
 def _pair(sizes):
@@ -103,10 +104,13 @@ class MacPort(wiring.Signature):
 
 
 class EncodePort(wiring.Signature):
-    """The entrance of an `EncodeQueue`, seen from its user."""
+    """The entrance of an `EncodeQueue`, seen from its user; `low` asks for bfp16's low digits, and
+    does not change while anything is on its way."""
 
     def __init__(self):
-        super().__init__({"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32)})
+        super().__init__(
+            {"reserve": Out(1), "room": In(1), "i_valid": Out(1), "i": Out(32), "low": Out(1)}
+        )
 
 
 class DividePort(wiring.Signature):

@@ -27,6 +27,8 @@ __all__ = ["Update"]
 class Update(wiring.Component):
     """v = momentum * v + g, w = w - lr * v, and the compute copy of w; a parameter a cycle.
 
+    With `low` (`config.bfp16`) it only reads w, and writes the copy's low digits.
+
     The two multiply-add pipelines and the encoder are the vector unit's. Reads gradient, momentum
     and master weights through readers 0 to 2, writes momentum, master weights, copy and exponents
     through writers 0 to 3; all are runs of up to `CHUNK * lanes` items.
@@ -81,6 +83,7 @@ class Update(wiring.Component):
         m = Module()
         latency, lanes = MultiplyAdd.LATENCY, self._config.lanes
         velocity, master = self.result0, self.result1
+        bfp16 = self._config.bfp16
 
         # command
         c = Signal(UPDATE.struct, reset_less=True)
@@ -93,20 +96,22 @@ class Update(wiring.Component):
         m.d.comb += [self.command.ready.eq(quiet), self.busy.eq(take | ~quiet)]
 
         # start a parameter
-        step = Signal()
+        step, low = Signal(), c.low if bfp16 else C(0, 1)
         reads = (self.read0, self.read1, self.read2)
         m.d.comb += [
             step.eq(
                 working
-                & Cat(read.items.valid for read in reads).all()
+                & (self.read0.items.valid & self.read1.items.valid | low)
+                & self.read2.items.valid
                 & velocity.room
                 & master.room
                 & (~c.copy | self.encode.room)
             ),
             *(read.items.ready.eq(step) for read in reads),
-            velocity.reserve.eq(step),
-            master.reserve.eq(step),
+            velocity.reserve.eq(step & ~low),
+            master.reserve.eq(step & ~low),
             self.encode.reserve.eq(step & c.copy),
+            self.encode.low.eq(low),
         ]
         with m.If(step):
             m.d.sync += place.eq(place + 1)
@@ -125,8 +130,8 @@ class Update(wiring.Component):
             self.mac0.a.eq(self.momentum),
             self.mac0.b.eq(old_velocity),
             self.mac0.c.eq(gradient),
-            self.mac1.a.eq(self.learning_rate ^ (1 << 31)),
-            self.mac1.b.eq(self.mac0.o),
+            self.mac1.a.eq(Mux(low, 0, self.learning_rate ^ (1 << 31))),
+            self.mac1.b.eq(Mux(low, 0, self.mac0.o)),
             self.mac1.c.eq(delay(m, weight, latency, name="weight")),
         ]
         valid = [step]
@@ -135,9 +140,9 @@ class Update(wiring.Component):
             m.d.sync += late.eq(valid[-1])
             valid.append(late)
         m.d.comb += [
-            velocity.i_valid.eq(valid[latency]),
+            velocity.i_valid.eq(valid[latency] & ~low),
             velocity.i.eq(self.mac0.o),
-            master.i_valid.eq(valid[2 * latency]),
+            master.i_valid.eq(valid[2 * latency] & ~low),
             master.i.eq(self.mac1.o),
             self.encode.i_valid.eq(valid[2 * latency] & c.copy),
             self.encode.i.eq(self.mac1.o),
@@ -151,15 +156,18 @@ class Update(wiring.Component):
         parameters, copies = lanes + 2, exact_log2(config.vector_bytes)
         chunk, left = Signal(32, reset_less=True), Signal(32, reset_less=True)
         walking = Signal()
-        yes, copy = C(1, 1), c.copy
+        copy, all_of_it = c.copy, ~c.low if config.bfp16 else C(1, 1)
         plan = [
-            (self.read0.run, c.gradient, parameters, lanes, 4, yes),
-            (self.read1.run, c.momentum, parameters, lanes, 4, yes),
-            (self.read2.run, c.master, parameters, lanes, 4, yes),
-            (self.write0.run, c.momentum, parameters, lanes, 4, yes),
-            (self.write1.run, c.master, parameters, lanes, 4, yes),
+            (self.read0.run, c.gradient, parameters, lanes, 4, all_of_it),
+            (self.read1.run, c.momentum, parameters, lanes, 4, all_of_it),
+            (self.read2.run, c.master, parameters, lanes, 4, C(1, 1)),
+            (self.write0.run, c.momentum, parameters, lanes, 4, all_of_it),
+            (self.write1.run, c.master, parameters, lanes, 4, all_of_it),
             (self.element_run, c.result, copies, lanes, size, copy),
-            (self.exponent_run, c.result_exponents, 0, 0, 1, copy & config.has_exponents),
+            (
+                self.exponent_run, c.result_exponents, 0, 0, 1,
+                copy & config.has_exponents & all_of_it,
+            ),
         ]
         reads, writes = read_item_bytes(config), write_item_bytes(config)
         pending = Cat(run.valid for run, *_ in plan).any()

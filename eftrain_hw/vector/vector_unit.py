@@ -223,7 +223,7 @@ class VectorUnit(wiring.Component):
             with m.If(choice):
                 m.d.comb += [entrance.reserve.eq(user.reserve), entrance.i_valid.eq(user.i_valid)]
             with m.If(choice if index else C(1, 1)):
-                m.d.comb += entrance.i.eq(user.i)
+                m.d.comb += [entrance.i.eq(user.i), entrance.low.eq(user.low)]
         infinite = Signal(2)  # result1 has bytes too
         m.d.sync += self.nonfinite.eq(infinite.any())
         for k, port in enumerate((entrance, queues[0])):

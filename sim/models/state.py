@@ -29,7 +29,6 @@ def initial_state(program, *, seed=0, valid=None):
     """Tensors of a fresh network, with a random batch of `valid` images (all if None)."""
     rng = np.random.default_rng(seed)
     lanes = program.config.lanes
-    format = format_named(program.config.format)
     valid = program.batch_size if valid is None else valid
     state = {}
     for op in program.ops:
@@ -40,6 +39,7 @@ def initial_state(program, *, seed=0, valid=None):
         weight = rng.normal(0, 0.3, op.weight_shape).astype(np.float32)
         weight = weight_to_device(op, weight, lanes)
         state[f"{op.key}.weight.master"] = weight
+        format = format_named(program.tensors[f"{op.key}.weight"].format)
         state[f"{op.key}.weight"] = Blocked.encode(format, weight)
         velocity = rng.normal(0, 0.1, weight.shape) * (weight != 0)
         state[f"{op.key}.weight.momentum"] = velocity.astype(np.float32)

@@ -55,7 +55,7 @@ class StepBench:
 
     def __init__(
         self, network, config, batch_size, *, valid=None, seed=0, optimizer=None, loss=None,
-        step=None, **options,
+        step=None, format=None, **options,
     ):  # fmt: skip
         self.program = compile_network(
             network,
@@ -63,6 +63,7 @@ class StepBench:
             batch_size=batch_size,
             loss=loss or nn.CrossEntropyLoss(),
             optimizer=optimizer or optim.SGD(lr=0.1),
+            format=format,
         )
         self.options = step or {}
         self.valid = valid or batch_size

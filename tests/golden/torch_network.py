@@ -75,7 +75,8 @@ class TorchNetwork(torch.nn.Module):
             kind = type(node.layer).__name__
             if kind in ("Add", "Concat", "Dropout"):
                 continue
-            names = [f.name for f in fields(node.layer) if f.name != "requires_grad"]
+            ours = ("requires_grad", "format")
+            names = [f.name for f in fields(node.layer) if f.name not in ours]
             if kind in TENSOR_TRAINS:
                 module = TENSOR_TRAINS[kind](node.layer)
             else:

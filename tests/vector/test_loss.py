@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eftrain_hw.config import AcceleratorConfig
-from eftrain_hw.formats import format_named
+from eftrain_hw.formats import BFP16, Blocked, format_named
 from eftrain_hw.golden import cross_entropy
 from eftrain_hw.golden.loss import class_targets
 from eftrain_hw.vector.commands import LOSS
@@ -14,14 +14,16 @@ LOGITS, LABELS, GRADIENT, EXPONENTS, LOSSES = 0, 0x8000, 0xA000, 0xE000, 0xF000
 
 
 def start(
-    bench, config, *, images, classes, valid, spread=4.0, blocks=None, logits=None, smoothing=0.0
-):
+    bench, config, *, images, classes, valid, spread=4.0, blocks=None, logits=None, smoothing=0.0,
+    low=0, seed=None,
+):  # fmt: skip
     """Put a batch into memory and queue the command; returns what it should make."""
     blocks = blocks or -(-classes // config.lanes)
+    rng = bench.rng if seed is None else np.random.default_rng(seed)
     if logits is None:
-        logits = bench.rng.standard_normal((images, blocks, 1, 1, config.lanes)) * spread
+        logits = rng.standard_normal((images, blocks, 1, 1, config.lanes)) * spread
     logits = logits.astype(np.float32)
-    labels = bench.rng.integers(0, classes, images).astype(np.uint32)
+    labels = rng.integers(0, classes, images).astype(np.uint32)
     bench.store(LOGITS, logits)
     bench.store(LABELS, labels)
     scale = np.float32(1 / max(1, valid))
@@ -33,11 +35,12 @@ def start(
     bench.command(
         LOSS, logits=LOGITS // 64, labels=LABELS // 64, gradient=GRADIENT // 64,
         gradient_exponents=EXPONENTS // 64, losses=LOSSES // 64, images=images, classes=classes,
-        blocks=blocks,
+        blocks=blocks, low=low,
     )  # fmt: skip
     return cross_entropy(
         logits, labels, classes=classes, valid=valid, inv_n=scale,
-        format=format_named(config.format), label_smoothing=smoothing,
+        format=format_named("bfp16" if config.bfp16 else config.format),
+        label_smoothing=smoothing,
     )  # fmt: skip
 
 
@@ -96,6 +99,24 @@ def test_label_smoothing_may_change_between_batches(make_unit, options, cases):
             )  # fmt: skip
             yield
             check(bench, images, expected)
+
+    bench.play(script())
+
+
+def test_low_digits_of_the_gradient(make_unit):
+    """The same command once more; losses are stored twice."""
+    config = AcceleratorConfig(lanes=8, drain_lanes=4, loss_words=64, bfp16=True)
+    bench = make_unit(config, stall=0.5)
+
+    def script():
+        for low in (0, 1):
+            losses, loss, gradient = start(
+                bench, config, images=5, classes=10, valid=4, low=low, seed=3
+            )
+            yield
+            digits = BFP16.digits(gradient.elements)[low]
+            exponents = None if low else gradient.exponents
+            check(bench, 5, (losses, loss, Blocked(gradient.format, digits, exponents)))
 
     bench.play(script())
 

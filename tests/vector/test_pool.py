@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 
 from eftrain_hw.config import AcceleratorConfig
-from eftrain_hw.formats import Blocked, format_named
+from eftrain_hw.formats import BFP16, Blocked, format_named
 from eftrain_hw.golden import maxpool_backward, maxpool_forward
 from eftrain_hw.vector.commands import POOL_BACKWARD, POOL_FORWARD
 
 SOURCE, SOURCE_EXPONENTS, RESULT, RESULT_EXPONENTS, INDEX = (k << 13 for k in range(5))
+SOURCE_LOW, RESULT_LOW = 5 << 13, 6 << 13
 
 
-def tensor(rng, config, shape):
+def tensor(rng, config, shape, format=None):
     values = rng.standard_normal((*shape, config.lanes)).astype(np.float32)
     scale = rng.integers(-3, 4, shape) - 12 * (rng.random(shape) < 0.1)
     values *= np.exp2(scale)[..., None].astype(np.float32)
     values[rng.random(values.shape) < 0.2] = 0
     values = np.round(values * 16) / 16 if rng.random() < 0.5 else values  # many equal ones
-    return Blocked.encode(format_named(config.format), values)
+    return Blocked.encode(format_named(format or config.format), values)
 
 
 def fields(config, shape, kernel, **more):
@@ -79,6 +80,38 @@ def test_forward(make_unit, options, stall):
             yield
             y, index = maxpool_forward(x, kernel=kernel, relu=bool(relu))
             check(bench, y)
+            np.testing.assert_array_equal(bench.fetch(INDEX, index), index)
+            bench.assert_nothing_else_written()
+
+    bench.play(script())
+
+
+@pytest.mark.parametrize(
+    "options, stall", [(dict(lanes=8, ports=1), 0.5), (dict(lanes=16), 0.0)], ids=str
+)
+def test_forward_with_low_digits(make_unit, options, stall):
+    """Of both digits, and of high ones alone, in turn."""
+    config = AcceleratorConfig(pool_words=128, drain_lanes=4, bfp16=True, **options)
+    bench = make_unit(config, stall=stall)
+
+    def script():
+        for number, (shape, kernel) in enumerate(CASES):
+            relu, wide = number % 2, number % 4 != 2
+            x = tensor(bench.rng, config, shape, "bfp16")
+            high, low = BFP16.digits(x.elements)
+            put(bench, Blocked(x.format, high, x.exponents))
+            bench.store(SOURCE_LOW, low)
+            places = {"source_low": SOURCE_LOW // 64, "result_low": RESULT_LOW // 64}
+            bench.command(
+                POOL_FORWARD, **fields(config, shape, kernel, relu=relu, wide=wide, **places)
+            )
+            yield
+            x = x if wide else BFP16.high_digits(x)
+            y, index = maxpool_forward(x, kernel=kernel, relu=bool(relu))
+            digits = BFP16.digits(y.elements) if wide else [y.elements]
+            check(bench, Blocked(y.format, digits[0], y.exponents))
+            if wide:
+                np.testing.assert_array_equal(bench.fetch(RESULT_LOW, digits[1]), digits[1])
             np.testing.assert_array_equal(bench.fetch(INDEX, index), index)
             bench.assert_nothing_else_written()
 

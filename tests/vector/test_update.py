@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eftrain_hw.config import AcceleratorConfig
-from eftrain_hw.formats import format_named
+from eftrain_hw.formats import BFP16, format_named
 from eftrain_hw.golden import sgd
 from eftrain_hw.vector.commands import UPDATE
 from eftrain_hw.vector.update import Update
@@ -64,6 +64,31 @@ def test_equals_the_golden_model(make_unit, format, lanes, stall, copy):
         if encoded.exponents is not None:
             same(bench, EXPONENTS, encoded.exponents)
     bench.assert_nothing_else_written()
+
+
+@pytest.mark.parametrize("lanes, stall", [(4, 0.5), (16, 0.0), (8, 0.9)])
+def test_low_digits_of_the_copy(make_unit, lanes, stall):
+    """Both digits, by two commands; the second one changes nothing else."""
+    config = AcceleratorConfig(lanes=lanes, ports=1, drain_lanes=4, bfp16=True)
+    bench = make_unit(config, seed=lanes, stall=stall)
+    w, v, _ = prepare(bench, config, 7)
+    elements, exponents = format_named("bfp16").encode(w)
+    high, low = BFP16.digits(elements)
+
+    def script():
+        bench.command(UPDATE, **fields(copy=1, vectors=7))
+        yield
+        same(bench, MASTER, w)
+        same(bench, MOMENTUM, v)
+        same(bench, COPY, high)
+        same(bench, EXPONENTS, exponents)
+        bench.assert_nothing_else_written()
+        bench.command(UPDATE, **fields(copy=1, low=1, vectors=7, gradient=0, momentum=0))
+        yield
+        same(bench, COPY, low)
+        bench.assert_nothing_else_written()
+
+    bench.play(script())
 
 
 def test_one_parameter_a_cycle(make_unit):

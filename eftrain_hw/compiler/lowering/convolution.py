@@ -5,12 +5,13 @@ from math import gcd, prod
 
 from .. import nn
 from ..fold import is_worth_folding
+from ..nn.formats import passes_in
 from ..parameters import channel_positions
 from ..passes.split import best_split
 from ..program import ConvOp
 from ..tile_strips import strip_split, strip_splits
 
-__all__ = ["folds_input", "lower_convolution", "lower_linear"]
+__all__ = ["folds_input", "lower_convolution", "lower_linear", "splits"]
 
 
 def folds_input(state):
@@ -88,11 +89,13 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
     state.add_parameters(node, shapes, copies=("weight",), together=False)
     if op.groups > 1 and op.train_weight:
         state.add_tensor(f"{op.key}.weight.mask", "mask", "elements", weight)
-    op.split, op.bias_split = _splits(state, op)
+    if state.config.format == "bfp8" and state.precision is None:
+        op.formats = passes_in(layer.format, state.formats)
+    op.split, op.bias_split = splits(state, op)
     return state.produce(node, op, out, (out[0],), inputs=[value])
 
 
-def _splits(state, op):
+def splits(state, op):
     """How the lanes share out the pixels in the gradients of the weights and of the biases."""
     if not op.transposed:
         split = best_split(state.config, op, state.batch)

@@ -56,15 +56,19 @@ class State:
     users : dict
         By tensor: (operation, which of its inputs), in the order of the network.
     precision : Precision or None
+    formats : None, str or tuple
+        Formats of the passes of layers that leave them open.
     orders : dict
         By the name of a TTLinear's node: whether its cores are contracted from the last one on.
     """
 
-    def __init__(self, network, config, batch_size, optimizer, orders, precision=None):
+    def __init__(
+        self, network, config, batch_size, optimizer, orders, precision=None, formats=None
+    ):
         self.network, self.config, self.batch = network, config, batch_size
         self.optimizer = optimizer
         self.ops, self.tensors, self.makers, self.users = [], {}, {}, {}
-        self.orders, self.precision = orders, precision
+        self.orders, self.precision, self.formats = orders, precision, formats
         self.dropouts = 0
 
     def blocks(self, value):

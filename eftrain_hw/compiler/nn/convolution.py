@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from .formats import pass_formats
 from .module import Module, count, extent, pair, quiet
 
 __all__ = ["MAX_KERNEL", "MAX_STRIDE", "Conv2d", "ConvTranspose2d", "Linear"]
@@ -16,6 +17,7 @@ class _Convolution(Module):
 
     def _check(self):
         owner = type(self).__name__
+        object.__setattr__(self, "format", pass_formats(f"{owner}.format", self.format))
         count(owner, "in_channels", self.in_channels)
         count(owner, "out_channels", self.out_channels)
         self._set("kernel_size", 1, MAX_KERNEL)
@@ -73,6 +75,9 @@ class Conv2d(_Convolution):
     bias : bool
     requires_grad : bool or tuple of str
         Whether the parameters are trained, or which of them.
+    format : str, dict or None
+        "bfp8" or "bfp16", of all passes; or a dict of them with keys "forward", "backward" and
+        "weight_gradient". What is left open is as `compile_network` is told.
     """
 
     in_channels: int
@@ -84,6 +89,7 @@ class Conv2d(_Convolution):
     groups: int = quiet(1)
     bias: bool = True
     requires_grad: bool | tuple = quiet(True)
+    format: str | dict | None = quiet(None)
 
     def __post_init__(self):
         self._check()
@@ -127,7 +133,8 @@ class ConvTranspose2d(_Convolution):
 
     Parameters
     ----------
-    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, requires_grad
+    in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias
+    requires_grad, format
         As Conv2d, of the convolution whose input gradient this is.
     output_padding : int or (int, int)
         Rows and columns more at the bottom and on the right, less than the stride.
@@ -143,6 +150,7 @@ class ConvTranspose2d(_Convolution):
     bias: bool = True
     dilation: int | tuple = 1
     requires_grad: bool | tuple = quiet(True)
+    format: str | dict | None = quiet(None)
 
     def __post_init__(self):
         self._check()
@@ -188,14 +196,18 @@ class Linear(Module):
     bias : bool
     requires_grad : bool or tuple of str
         Whether the parameters are trained, or which of them.
+    format : str, dict or None
+        As Conv2d.
     """
 
     in_features: int
     out_features: int
     bias: bool = True
     requires_grad: bool | tuple = quiet(True)
+    format: str | dict | None = quiet(None)
 
     def __post_init__(self):
+        object.__setattr__(self, "format", pass_formats("Linear.format", self.format))
         count("Linear", "in_features", self.in_features)
         count("Linear", "out_features", self.out_features)
         self._check_requires_grad()

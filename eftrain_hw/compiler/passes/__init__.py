@@ -10,6 +10,7 @@ from .layer import (
 )
 from .vector import (
     loss_descriptor,
+    low_copies_descriptor,
     pool_backward_descriptor,
     pool_forward_descriptor,
     update_descriptor,
@@ -21,6 +22,7 @@ __all__ = [
     "forward_descriptor",
     "forward_tiling",
     "loss_descriptor",
+    "low_copies_descriptor",
     "pool_backward_descriptor",
     "pool_forward_descriptor",
     "pools_with",

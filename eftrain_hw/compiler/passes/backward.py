@@ -14,6 +14,7 @@ from .body import (
     exponent_line,
     line,
     load_bias,
+    low_line,
     wait_for,
 )
 from .choose import choose
@@ -39,7 +40,7 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
 
     Parameters as `gather_descriptor`.
     """
-    body = Body(tiling)
+    body = Body(tiling, run.wide)
     kh, kw = run.kernel
     sh, sw = run.stride
     taps = kh * kw
@@ -78,6 +79,7 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
             "columns": group.blocks * taps * lanes,
             "width": group.blocks * taps * lanes,
         },
+        low=low_line(weight, run.wide[1]),
         when_first=body.stationary_inside,
     )
     body.last(weights, "images", "reduction", last["reduction"])

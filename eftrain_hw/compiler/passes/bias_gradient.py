@@ -27,7 +27,7 @@ def bias_gradient_tiling_and_descriptor(config, run, batch, tensors, producers, 
 
 
 def _descriptor(config, run, batch, tensors, tiling, producers, tag):
-    body = Body(tiling)
+    body = Body(tiling, run.wide)
     lanes = config.lanes
     blocks, height, width = run.out_shape
     full, last = tiling.full, tiling.last

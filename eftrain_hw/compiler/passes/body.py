@@ -1,5 +1,8 @@
 """What the tiled passes share: the body of a loop nest, row groups, slot flags, the drain."""
 
+from dataclasses import replace
+
+from ...array.commands import COMPUTE
 from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...sequencer.program_format import (
     ADD,
@@ -22,6 +25,7 @@ __all__ = [
     "exponent_line",
     "line",
     "load_bias",
+    "low_line",
     "wait_for",
 ]
 
@@ -39,6 +43,11 @@ def exponent_line(tensor):
     return tensor.exponent_address // LINE_BYTES if tensor.has_exponents else 0
 
 
+def low_line(tensor, wide=True):
+    """Line of a tensor's low digits; None where there are none, or they are not asked for."""
+    return tensor.low_address // LINE_BYTES if wide and tensor.digits == 2 else None
+
+
 def wait_for(load, engines):
     """The load's first iteration waits for what engines were given: "drain", "vector", None or a
     collection of these names."""
@@ -48,10 +57,14 @@ def wait_for(load, engines):
 
 
 class Body:
-    """Commands of one tiled pass, with loop masks derived from the loops' names."""
+    """Commands of one tiled pass, with loop masks derived from the loops' names.
 
-    def __init__(self, tiling):
-        self.tiling = tiling
+    `wide`: as ArrayPass.
+    """
+
+    def __init__(self, tiling, wide=(False, False)):
+        self.tiling, self.wide = tiling, wide
+        self._low = []  # (command, line) of those that low digits follow
         self.names = list(tiling.loops)
         if len(self.names) > LOOPS:  # a loop that runs once is none
             self.names = [name for name in self.names if tiling.counts[name] > 1]
@@ -71,9 +84,12 @@ class Body:
     def mask(self, *names):
         return sum(self.bit.get(name, 0) for name in names)
 
-    def add(self, layout, values, **conditions):
+    def add(self, layout, values, *, low=None, **conditions):
+        """A command more; `low` is the line of the low digits that are to be moved as well."""
         command = Command(layout, values, **conditions)
         self.commands.append(command)
+        if low is not None:
+            self._low.append((command, low))
         return command
 
     def step(self, command, field, name, value):
@@ -128,6 +144,7 @@ class Body:
                 "columns": images * blocks if joined else reduction if flat else tile[1],
                 "width": images * blocks if joined else blocks if flat else size[1],
             },
+            low=low_line(place.root, self.wide[0]),
             when_first=self.moving_inside,
         )
         if joined:
@@ -141,7 +158,31 @@ class Body:
         return load
 
     def descriptor(self, tag):
-        return Descriptor(tag, self.loops, self.commands)
+        commands = []
+        for command in self.commands:
+            low = [line for owner, line in self._low if owner is command]
+            commands += _with_low(command, low[0]) if low else [_told(command, self.wide)]
+        return Descriptor(tag, self.loops, commands)
+
+
+def _with_low(command, low):
+    """A load or drain, and the same for the low digits: the first takes the slot or bank, the
+    second hands it on."""
+    first, last = ({"wide": 1}, {"wide": 1}) if command.layout is LOAD else ({}, {})
+    done = "publish" if command.layout is LOAD else "release"
+    return [
+        replace(command, values=command.values | first | {done: 0}),
+        replace(command, values=command.values | last | {"acquire": 0, "low": 1, "base": low}),
+    ]
+
+
+def _told(command, wide):
+    """A computation that knows its slots are wide, unless it only starts sums."""
+    idle = command.values.get("zero") and not command.values.get("ones")
+    if command.layout is not COMPUTE or idle or not any(wide):
+        return command
+    flags = dict(zip(("moving_wide", "stationary_wide"), map(int, wide), strict=True))
+    return replace(command, values=command.values | flags)
 
 
 class Groups:

@@ -12,6 +12,7 @@ from .body import (
     exponent_line,
     line,
     load_bias,
+    low_line,
     wait_for,
 )
 from .choose import choose
@@ -46,7 +47,7 @@ def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
     `producers` are the engines that make the source: of "drain", "vector"; none for the host;
     `pool` is the pooling that rides on the tiles, or None.
     """
-    body = Body(tiling)
+    body = Body(tiling, run.wide)
     kh, kw = run.kernel
     dh, dw = run.dilation
     taps = kh * kw
@@ -83,6 +84,7 @@ def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
             "columns": reduction * taps * lanes,
             "width": reduction * taps * lanes,
         },
+        low=low_line(weight, run.wide[1]),
         when_first=body.stationary_inside,
     )
     body.last(weights, "images", "group", group.last_blocks)

@@ -1,7 +1,7 @@
 """Where the sums of FP and BP lie in the accumulators, and how they leave."""
 
 from ...vector.commands import DRAIN
-from .body import exponent_line, line
+from .body import exponent_line, line, low_line
 from .roles import place_of
 
 __all__ = ["drain_tile", "is_flat"]
@@ -68,6 +68,7 @@ def drain_tile(body, config, run, tensors, group, size):
             "image_stride": place.pitch,
             "block_stride": height * width,
         },
+        low=low_line(place.root),
         when_last=body.mask("reduction"),
     )
     if joined:

@@ -71,6 +71,8 @@ class ArrayPass:
         Of a weight gradient.
     alone : bool
         As ConvOp.
+    wide : (bool, bool)
+        Whether low digits of the moving and of the stationary operand are read too.
     """
 
     name: str
@@ -90,6 +92,7 @@ class ArrayPass:
     masked: str | None = None
     split: tuple | None = None
     alone: bool = False
+    wide: tuple = (False, False)
 
     @property
     def mask(self):
@@ -105,25 +108,32 @@ class ArrayPass:
         return self.out_shape[0] // self.parts
 
 
-def _common(op):
+def _common(op, name):
     names = ("name", "key", "in_shape", "out_shape", "kernel", "stride", "padding", "dilation")
     values = {name: getattr(op, name) for name in (*names, "parts", "alone")}
     if op.transposed:
         values |= {"in_shape": op.out_shape, "out_shape": op.in_shape}
+    if op.wide:
+        values["wide"] = op.wide[name]
     return values
 
 
 def forward_pass(op):
     """FP of a layer."""
     return ArrayPass(
-        **_common(op), source=op.x, result=op.y, bias=op.bias, relu=op.relu, raw=op.raw
+        **_common(op, "forward"), source=op.x, result=op.y, bias=op.bias, relu=op.relu, raw=op.raw
     )
 
 
 def backward_pass(op):
     """BP of a layer."""
     masked = op.x if op.mask else None
-    return ArrayPass(**_common(op), source=f"d{op.y}", result=op.dx or f"d{op.x}", masked=masked)
+    return ArrayPass(
+        **_common(op, "backward"),
+        source=f"d{op.y}",
+        result=op.dx or f"d{op.x}",
+        masked=masked,
+    )
 
 
 def gradient_pass(op):
@@ -131,7 +141,7 @@ def gradient_pass(op):
     sides = {"source": op.x, "result": f"d{op.y}", "bias": op.bias and op.train_bias}
     if op.transposed:
         sides = {"source": f"d{op.y}", "result": op.x}
-    return ArrayPass(**_common(op), **sides, split=op.split)
+    return ArrayPass(**_common(op, "weight_gradient"), **sides, split=op.split)
 
 
 def bias_pass(op):
@@ -152,4 +162,5 @@ def bias_pass(op):
         bias=True,
         split=op.bias_split,
         alone=op.alone,
+        wide=(False, bool(op.wide) and op.wide["weight_gradient"][0 if op.transposed else 1]),
     )

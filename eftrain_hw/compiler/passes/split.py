@@ -11,7 +11,8 @@ from .layer import weight_gradient_descriptor
 
 __all__ = ["best_split"]
 
-_NOWHERE = {"address": 0, "exponent_address": 0, "has_exponents": False, "view": None}
+_NOWHERE = {"address": 0, "exponent_address": 0, "low_address": 0, "view": None}
+_NOWHERE |= {"has_exponents": False, "digits": 2}
 SHORT = 20_000  # cycles up to which the simpler choice does: it hangs less on the configuration
 NEAR = 1.1  # times the least estimate: the model need not look at the others
 _chosen = {}  # (configuration, what matters of the layer): split
@@ -35,7 +36,7 @@ def best_split(config, op, batch):
     config = config.replace(vector_programs=False)  # hangs on nothing that differs by it
     key = (
         config, batch, op.in_shape, op.out_shape, op.kernel, op.stride, op.padding, op.dilation,
-        op.parts, op.bias and op.train_bias, op.alone,
+        op.parts, op.bias and op.train_bias, op.alone, repr(op.wide),
     )  # fmt: skip
     if key not in _chosen:
         _chosen[key] = _best_split(config, op, batch)

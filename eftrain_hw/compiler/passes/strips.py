@@ -2,7 +2,7 @@
 
 from ...dma.commands import DESTINATIONS, LOAD, MODES
 from ...vector.commands import DRAIN
-from .body import exponent_line, line
+from .body import exponent_line, line, low_line
 
 __all__ = ["drain_biases", "strip_tile"]
 
@@ -64,6 +64,7 @@ def strip_tile(body, run, name, place, batch, blocks, whole, size, tile, origin,
             "columns": blocks if flat else tile[1],
             "width": whole if flat else size[1],
         },
+        low=low_line(place.root, body.wide[name == "stationary"]),
         when_first=getattr(body, f"{name}_inside"),
     )
     body.step(load, "vector", "part", whole * plane)

@@ -4,10 +4,11 @@ from math import prod
 
 from ...sequencer.program_format import LOOPS, Command, Descriptor
 from ...vector.commands import LINE_BYTES, LOSS, POOL_BACKWARD, POOL_FORWARD, UPDATE
-from .body import exponent_line, line
+from .body import exponent_line, line, low_line
 
 __all__ = [
     "loss_descriptor",
+    "low_copies_descriptor",
     "pool_backward_descriptor",
     "pool_forward_descriptor",
     "pool_steps",
@@ -35,13 +36,16 @@ def _pool_forward(op, images, tensors):
         "result_exponents": exponent_line(y),
         "index": line(tensors[op.index]),
         **_pool_shape(op, images),
+        **({"wide": 1, "source_low": low_line(x), "result_low": low_line(y)} if op.wide else {}),
     }
 
 
 def pool_steps(op, images, tensors):
     """Bytes from a group of images to the next in each tensor that pooling touches, by field."""
     x, y, index = tensors[op.x], tensors[op.y], tensors[op.index]
-    steps = {"source": x.nbytes, "result": y.nbytes, "index": index.nbytes}
+    steps = {"source": x.plane_nbytes, "result": y.plane_nbytes, "index": index.nbytes}
+    if op.wide:
+        steps |= {"source_low": x.plane_nbytes, "result_low": y.plane_nbytes}
     if x.has_exponents:
         steps["source_exponents"] = x.exponent_nbytes
         steps["result_exponents"] = y.exponent_nbytes
@@ -65,20 +69,19 @@ def pool_tile(body, op, tensors):
 def pool_backward_descriptor(config, op, batch, tensors, tag):
     """The gradient of max pooling."""
     dx, dy = tensors[op.dx or f"d{op.x}"], tensors[f"d{op.y}"]
-    return _single(
-        tag,
-        Command(
-            POOL_BACKWARD,
-            {
-                "source": line(dy),
-                "source_exponents": exponent_line(dy),
-                "result": line(dx),
-                "result_exponents": exponent_line(dx),
-                "index": line(tensors[op.index]),
-                **_pool_shape(op, batch),
-            },
-        ),
-    )
+    values = {
+        "source": line(dy),
+        "source_exponents": exponent_line(dy),
+        "result": line(dx),
+        "result_exponents": exponent_line(dx),
+        "index": line(tensors[op.index]),
+        **_pool_shape(op, batch),
+    }
+    commands = [Command(POOL_BACKWARD, values)]
+    if op.wide_gradient:  # low digits go the same way
+        low = {"source": low_line(dy), "result": low_line(dx)}
+        commands.append(Command(POOL_BACKWARD, values | low))
+    return _single(tag, *commands)
 
 
 def _pool_shape(op, images):
@@ -96,22 +99,20 @@ def _pool_shape(op, images):
 def loss_descriptor(config, op, batch, tensors, tag):
     """Loss and its gradient."""
     logits, gradient = tensors[op.logits], tensors[op.gradient]
-    return _single(
-        tag,
-        Command(
-            LOSS,
-            {
-                "logits": line(logits),
-                "labels": line(tensors["labels"]),
-                "gradient": line(gradient),
-                "gradient_exponents": exponent_line(gradient),
-                "losses": line(tensors["loss"]),
-                "images": batch,
-                "classes": op.classes,
-                "blocks": prod(logits.shape[1:-1]),
-            },
-        ),
-    )
+    values = {
+        "logits": line(logits),
+        "labels": line(tensors["labels"]),
+        "gradient": line(gradient),
+        "gradient_exponents": exponent_line(gradient),
+        "losses": line(tensors["loss"]),
+        "images": batch,
+        "classes": op.classes,
+        "blocks": prod(logits.shape[1:-1]),
+    }
+    commands = [Command(LOSS, values)]
+    if gradient.digits == 2:
+        commands.append(Command(LOSS, values | {"low": 1, "gradient": low_line(gradient)}))
+    return _single(tag, *commands)
 
 
 def update_descriptor(config, op, tensors, tag):
@@ -136,4 +137,23 @@ def update_descriptor(config, op, tensors, tag):
                 },
             )
         )
-    return _single(tag, *commands)
+    return _single(tag, *commands, *_low_copies(op.key, tensors))
+
+
+def low_copies_descriptor(config, key, tensors, tag):
+    """The low digits of a layer's compute copy, from the master weights that are updated."""
+    return _single(tag, *_low_copies(key, tensors))
+
+
+def _low_copies(key, tensors):
+    copy, master = tensors.get(f"{key}.weight"), tensors.get(f"{key}.weight.master")
+    if copy is None or copy.digits == 1 or f"{key}.weight.gradient" not in tensors:
+        return []
+    values = {
+        "copy": 1,
+        "low": 1,
+        "master": line(master),
+        "result": low_line(copy),
+        "vectors": prod(master.shape[:-1]),
+    }
+    return [Command(UPDATE, values)]

@@ -39,7 +39,7 @@ def weight_gradient_tiling_and_descriptor(config, run, batch, tensors, producers
 
 
 def _descriptor(config, run, batch, tensors, tiling, producers, tag):
-    body = Body(tiling)
+    body = Body(tiling, run.wide)
     kh, kw = run.kernel
     sh, sw = run.stride
     dh, dw = run.dilation

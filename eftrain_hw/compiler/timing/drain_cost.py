@@ -66,6 +66,7 @@ def drain_cost(config, fields):
         fields["release"],
         fields["pace"],
         fields["raw"],
+        fields["low"],
         fields["mask"],
         fields["blocks"],
         fields["images"],
@@ -87,7 +88,7 @@ def _requests(first, words, size):
 
 
 @lru_cache(maxsize=65536)
-def _run(config, raw, mask, lines, first, run):
+def _run(config, raw, low, mask, lines, first, run):
     """`Run` of `run` vectors from vector index `first` on.
 
     `lines` are the first ones of the elements, the exponents and the mask, modulo `_LINES`.
@@ -103,7 +104,7 @@ def _run(config, raw, mask, lines, first, run):
         mask_words = -(-(mask_begin + run * config.vector_bytes) // bus) - mask_word
     wide = mask_words < words
     exponents = []
-    if config.has_exponents and not raw:
+    if config.has_exponents and not raw and not low:
         at = _LINE * lines[1] + first
         length = -(-(at + run) // bus) - at // bus
         exponents += _requests(at // bus, length, _EXPONENT_REQUEST)
@@ -138,6 +139,7 @@ def _drain_cost(
     release,
     pace,
     raw,
+    low,
     mask,
     blocks,
     images,
@@ -151,6 +153,7 @@ def _drain_cost(
         _run(
             config,
             raw,
+            low,
             mask,
             lines,
             (vector + block * block_stride + image * image_stride) % _EVEN,

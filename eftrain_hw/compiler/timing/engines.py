@@ -11,11 +11,15 @@ __all__ = ["Compute", "Drain", "Load", "Request", "compute_cost", "drain_cost", 
 
 
 class Compute(NamedTuple):
-    """A compute command: `sweeps` of `length` positions, one every `stride` cycles."""
+    """A compute command: `sweeps` of `length` positions, one every `stride` cycles.
+
+    `busy` are the positions of all of them: a sweep over low digits leaves out that of ones.
+    """
 
     sweeps: int
     length: int
-    stride: int
+    stride: float
+    busy: int
     acquire_moving: bool
     acquire_stationary: bool
     acquire_accumulator: bool
@@ -27,10 +31,14 @@ class Compute(NamedTuple):
 def compute_cost(config, fields):
     """`Compute` of a command's fields."""
     length = prod(fields[f"inner{k}"] for k in range(4)) + fields["ones"]
+    steps = fields["m_tiles"] * fields["outer0"] * fields["outer1"] * fields["outer2"]
+    pairs = 1 + fields["moving_wide"] + fields["stationary_wide"]
+    least, left_out = max(config.rows, UPDATE_SPACING), fields["ones"] * fields["moving_wide"]
     return Compute(
-        fields["m_tiles"] * fields["outer0"] * fields["outer1"] * fields["outer2"],
+        steps * pairs,
         length,
-        max(length, config.rows, UPDATE_SPACING),
+        max(length, least) - left_out * (length > least) / pairs,
+        steps * (pairs * length - left_out),
         bool(fields["acquire_moving"]),
         bool(fields["acquire_stationary"]),
         bool(fields["acquire_accumulator"]),

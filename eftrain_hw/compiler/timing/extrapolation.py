@@ -25,7 +25,8 @@ def riding_of(config, descriptor, memory):
         if command.layout.opcode in VECTORS:
             fixed = command.when_first | command.when_last
             times = prod(count for d, count in enumerate(loops) if not fixed >> d & 1)
-            values = {"use_scalars": 0, **command.values, "work": command.work}
+            values = dict.fromkeys(command.layout.fields, 0) | command.values
+            values["work"] = command.work
             riding.append((times, vector_cost(config, command.layout, values, memory)))
     return riding
 

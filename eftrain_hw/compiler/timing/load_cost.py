@@ -13,8 +13,9 @@ _LINE = 64
 _EVEN = 512  # vectors or bus words: a multiple of all requests
 _ALL = 65535  # an `image_limit` that nothing reaches
 _FIELDS = (
-    "destination mode acquire publish image_limit lane_images lane_rows lane_columns lane_row_step"
-    " lane_column_step images image_stride blocks block_stride row rows height column columns width"
+    "destination mode acquire publish wide image_limit lane_images lane_rows lane_columns"
+    " lane_row_step lane_column_step images image_stride blocks block_stride row rows height column"
+    " columns width"
 ).split()
 
 
@@ -64,8 +65,10 @@ class Load(NamedTuple):
         Bus beats that are read.
     fill : int
         Writes to the buffer, padding included.
+    held : int
+        Bus words, or vectors that share one, of its tile, both digits of a wide one.
     padding : int
-        Of those, after the last request.
+        Of the writes, after the last request.
     """
 
     destination: str
@@ -77,6 +80,7 @@ class Load(NamedTuple):
     last_item: int
     beats: int
     fill: int
+    held: int
     padding: int
 
 
@@ -171,6 +175,7 @@ def _load_cost(
     mode,
     acquire,
     publish,
+    wide,
     image_limit,
     lane_images,
     lane_rows,
@@ -197,7 +202,9 @@ def _load_cost(
         lane_images = lane_rows = lane_columns = 1
     sizes = _sizes(config, bias)
     walk, requests, padding, last_item, total = 0, [], 0, 0, 0
-    fill = rows * columns * sizes.beats
+    # half of a bus word to a word of one lane, unless vectors share it
+    halves = 2 if wide and mode != MODES["scatter"] and sizes.shared == 1 and not bias else 1
+    fill = rows * columns * sizes.beats * halves
     for a in range(lane_images):
         for b in range(lane_rows):
             top = row + b * lane_row_step
@@ -243,5 +250,6 @@ def _load_cost(
         last_item,
         sum(request.words for request in requests),
         total,
+        total // halves * (1 + (wide and not bias)),
         padding,
     )

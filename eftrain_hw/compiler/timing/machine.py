@@ -85,7 +85,7 @@ class Machine:
                 yield from self._finished("vector", tickets[1])
             take = self.kernel.now
             engine.take(take)
-            size = cost.fill * min(self.config.bus_bytes, self.config.vector_bytes)
+            size = cost.held * min(self.config.bus_bytes, self.config.vector_bytes)
             tiles = self.timing.tile_bytes
             tiles[cost.destination] = max(size, tiles.get(cost.destination, 0))
             yield from self.loader.walk(cost, take)
@@ -140,8 +140,8 @@ class Machine:
                     cause = "stretch"  # rows of the next sweep
                 timing.lost[cause] += start - due
             n, stride = cost.sweeps, cost.stride
-            timing.lost["stretch"] += n * (stride - cost.length)
-            timing.mac_busy += n * cost.length
+            timing.lost["stretch"] += n * stride - cost.busy
+            timing.mac_busy += cost.busy
             self._last_start = start + (n - 1) * stride
             self._before_last = start + (n - 2) * stride if n > 1 else start - stride
             self._stride = stride

@@ -49,6 +49,9 @@ class Pooling:
         # windows begin on rows that fill them: the rest of a plane is not read
         sources = self._streams(c, "source", used, 0, None, 2, c["height"] * c["width"])
         results = self._streams(c, "result", pooled, 0, 1, 3)
+        if c["wide"]:
+            sources += self._low(c, "source", 1, used, c["height"] * c["width"])
+            results += self._low(c, "result", 2, pooled, pooled)
         yield from self._run(
             c,
             sources,
@@ -82,6 +85,11 @@ class Pooling:
         if config.has_exponents:
             found.append((exponents, c[f"{name}_exponents"], 1))
         return [Stream(unit, line, vectors * each, plane * each) for unit, line, each in found]
+
+    def _low(self, c, name, unit, vectors, plane):
+        """The stream of a map's low digits."""
+        each = self._config.vector_bytes
+        return [Stream(unit, c[f"{name}_low"], vectors * each, plane * each)]
 
     def _run(self, c, sources, results, items, rows, gap, latency):
         kernel, halves = self._kernel, _Halves(self._kernel)

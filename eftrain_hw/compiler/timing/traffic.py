@@ -54,7 +54,7 @@ def traffic(config, descriptor, counts=None):
             total.read_beats += load_cost(config, decode(layout, issue.words)).beats
         elif layout is COMPUTE:
             cost = compute_cost(config, decode(layout, issue.words))
-            total.mac_busy += cost.sweeps * cost.length
+            total.mac_busy += cost.busy
         elif layout is DRAIN:
             cost = drain_cost(config, decode(layout, issue.words))
             total.read_beats += cost.mask_beats

@@ -72,12 +72,13 @@ def _pool_forward(config, c, memory):
     windows = c["out_height"] * c["out_width"] * c["kernel_height"] * c["kernel_width"]
     gaps = _POOL_BAND * c["out_height"]
     band = c["kernel_height"] * c["width"] * config.beats_per_vector
+    digits = 1 + c["wide"]
     return VectorCost(
         planes * (max(used, windows) * config.beats_per_vector + gaps) + band,
-        planes * (_up(used * config.vector_bytes, bus) + exponents * _up(used, bus)),
+        planes * (digits * _up(used * config.vector_bytes, bus) + exponents * _up(used, bus)),
         planes
         * (
-            _up(pooled * config.vector_bytes, bus)
+            digits * _up(pooled * config.vector_bytes, bus)
             + _up(pooled * config.lanes, bus)
             + exponents * _up(pooled, bus)
         ),
@@ -125,7 +126,7 @@ def _loss(config, c, memory):
         steps + group,
         _up(4 * values, bus) + _up(4 * images, bus),
         _up(values * config.element_bytes, bus)
-        + config.has_exponents * _up(values // config.lanes, bus)
+        + (config.has_exponents and not c["low"]) * _up(values // config.lanes, bus)
         + _up(4 * images, bus)
         + 1,
         _LOSS + 2 * memory.latency,
@@ -138,8 +139,10 @@ def _update(config, c, memory):
     copy = 0
     if c["copy"]:
         copy = _up(values * config.element_bytes, bus)
-        copy += config.has_exponents * _up(c["vectors"], bus)
+        copy += (config.has_exponents and not c["low"]) * _up(c["vectors"], bus)
     overhead = _UPDATE + _UPDATE_LANE * config.lanes + 2 * memory.latency
+    if c["low"]:
+        return VectorCost(values, one, copy, overhead)
     return VectorCost(values, 3 * one, 2 * one + copy, overhead)
 
 

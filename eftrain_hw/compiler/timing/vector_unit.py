@@ -94,10 +94,12 @@ class VectorUnit:
             (Stream(0, c["momentum"], 4 * values), _MULTIPLY_ADD),
             (Stream(1, c["master"], 4 * values), 2 * _MULTIPLY_ADD),
         ]
+        if c["low"]:
+            reads, writes = reads[2:], []
         if c["copy"]:
             late = 2 * _MULTIPLY_ADD + _ENCODE + lanes
             writes.append((Stream(2, c["result"], values * config.element_bytes), late))
-            if config.has_exponents:
+            if config.has_exponents and not c["low"]:
                 writes.append((Stream(3, c["result_exponents"], c["vectors"]), late))
         yield kernel.now + _ANNOUNCE
         runs = []

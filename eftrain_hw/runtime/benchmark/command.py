@@ -38,6 +38,7 @@ def _layer(arguments):
         raw=arguments.raw,
         groups=arguments.groups,
         transposed=arguments.transposed,
+        format=arguments.pass_formats,
         **sizes,
     )
 
@@ -107,7 +108,8 @@ def bench_command(config, arguments, network=None):
     if arguments.json:
         result = reports if arguments.which == "all" else reports[arguments.which]
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{layer}, batch {layer.batch}, {config.rows}x{config.lanes} {config.format}")
+    shown = arguments.format or config.format
+    print(f"{layer}, batch {layer.batch}, {config.rows}x{config.lanes} {shown}")
     print(_HEAD.replace("    ", "pass", 1))
     for name, report in reports.items():
         print(_line(name, report))
@@ -120,14 +122,16 @@ def bench_command(config, arguments, network=None):
 
 
 def _bench_network(config, arguments, network):
-    report, profile = bench_network(network, config, batch=arguments.batch, seed=arguments.seed)
+    report, profile = bench_network(network, config, batch=arguments.batch, seed=arguments.seed,
+                                    format=arguments.pass_formats)  # fmt: skip
     name = arguments.network
     if arguments.json:
         report = {"network": name, **report}
         arguments.json.write_text(json.dumps(report, indent=1) + "\n")
     if arguments.trace:
         write_trace(arguments.trace, profile, f"{name}, batch {arguments.batch}")
-    print(f"{name}, batch {arguments.batch}, {config.rows}x{config.lanes} {config.format}")
+    shown = arguments.format or config.format
+    print(f"{name}, batch {arguments.batch}, {config.rows}x{config.lanes} {shown}")
     print(_HEAD)
     print(_line("step", report))
     print("\n".join(["", *profile_table(profile)]))

@@ -6,6 +6,7 @@ from math import prod
 from ...compiler import nn, passes
 from ...compiler.compile import allocate, place
 from ...compiler.lower import lower
+from ...compiler.nn.formats import pass_formats
 from ...compiler.passes.split import best_split
 from ...compiler.program import Program, TensorSpec
 
@@ -58,6 +59,8 @@ class Layer:
         where that fills them better.
     raw : bool
         The outputs are stored as fp32, as a network's last ones are, without ReLU.
+    format : str, dict or None
+        Of the passes of this layer and of those around it, as `compile_network` takes it.
     """
 
     kind: str = "conv"
@@ -75,6 +78,7 @@ class Layer:
     relu: bool = True
     first: bool = False
     raw: bool = False
+    format: str | dict | None = None
 
     def __post_init__(self):
         if self.kind not in KINDS:
@@ -109,6 +113,10 @@ class Layer:
                 f"must divide in_channels ({self.in_channels}) and out_channels"
                 f" ({self.out_channels}), not {self.groups}",
             )
+        try:
+            pass_formats("", self.format)
+        except (TypeError, ValueError) as error:
+            raise LayerError("format", str(error).strip()) from None
         self._check_window()
 
     def _numbers(self, field):
@@ -225,7 +233,8 @@ def _network(layer):
 def _lowered(layer, config, alone):
     """The layer's operation and tensors, as the compiler makes them, with names of their own."""
     network, index = _network(layer)
-    ops, tensors = lower(network, config, layer.batch)
+    formats = pass_formats("Layer.format", layer.format)
+    ops, tensors = lower(network, config, layer.batch, formats=formats)
     op = next(op for op in ops if op.name.startswith(f"{index}."))
     names = {op.x: "x", op.y: "y", f"d{op.x}": "dx", f"d{op.y}": "dy"}
     names |= {name: name.replace(op.key, _NAME, 1) for name in tensors

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...compiler.nn.formats import pass_formats
 from ...compiler.parameters import weight_mask, weight_to_device
+from ...compiler.tiling import pairs_of, wide_of
 from ...formats import Blocked, format_named
 from ...golden.operations import run_backward, run_forward
 from ..device import open_device
@@ -32,6 +34,14 @@ def model_cycles(program, name):
 def memory_bytes(config, counters):
     """Bytes that crossed the memory ports."""
     return config.port_bytes * (counters["read_beats"] + counters["write_beats"])
+
+
+def _format(config, layer):
+    """What a report says: a name, or a dict of passes."""
+    format = pass_formats("Layer.format", layer.format)
+    if isinstance(format, tuple):
+        return dict(format)
+    return config.format if format is None else format
 
 
 class LayerBench:
@@ -74,7 +84,6 @@ class LayerBench:
 
     def _random(self, rng):
         """Operands of all passes; channels beyond the layer's are 0, as in a trained network."""
-        format = format_named(self.config.format)
         specs, lanes = self.program.tensors, self.config.lanes
         channels = {"x": self.layer.in_channels, "dy": self.layer.out_channels}
         if self._op.folded:
@@ -90,6 +99,9 @@ class LayerBench:
                 result *= (index < count).reshape(shape)
             return result
 
+        def encoded(name, array):
+            return Blocked.encode(format_named(specs[name].format), array)
+
         x = values("x", [(1, -1, channels["x"])], 1)
         if self._op.mask:
             x = np.maximum(x, 0)
@@ -101,9 +113,9 @@ class LayerBench:
             masks["layer.weight.mask"] = weight_mask(self._op, lanes).astype(dtype)
         return {
             **masks,
-            "x": Blocked.encode(format, x),
-            "dy": Blocked.encode(format, values("dy", [(1, -1, channels["dy"])], 0.01)),
-            "layer.weight": Blocked.encode(format, weight),
+            "x": encoded("x", x),
+            "dy": encoded("dy", values("dy", [(1, -1, channels["dy"])], 0.01)),
+            "layer.weight": encoded("layer.weight", weight),
             "layer.bias.master": values("layer.bias.master", [(0, -1, channels["dy"])], 0.1),
         }
 
@@ -134,9 +146,10 @@ class LayerBench:
         Returns
         -------
         dict
-            ideal_cycles (MACs / array size), roofline_cycles (the larger of that and dram_bytes /
-            16), dram_bytes (what crossed the ports, by the hardware's counters), rtl_cycles (start
-            to interrupt), model_cycles (None without a model), utilisation (ideal / RTL cycles),
+            ideal_cycles (MACs, in bfp16 times the pairs of digits, / array size), roofline_cycles
+            (the larger of that and dram_bytes / 16), dram_bytes (what crossed the ports, by the
+            hardware's counters), rtl_cycles (start to interrupt), model_cycles (None without a
+            model), utilisation (ideal / RTL cycles),
             mac_busy and stalls (cycles of the array by cause, which sum to rtl_cycles),
             bit_exact, and what was run.
         """
@@ -159,29 +172,28 @@ class LayerBench:
 
     @staticmethod
     def _fill(memory, spec):
-        memory[spec.address : spec.address + spec.nbytes] = _UNTOUCHED
-        if spec.has_exponents:
-            end = spec.exponent_address + spec.exponent_nbytes
-            memory[spec.exponent_address : end] = _UNTOUCHED
+        for start, count in spec.spans() + spec.exponent_spans():
+            memory[start : start + count] = _UNTOUCHED
 
     @staticmethod
     def _put(image, spec, value):
         elements, exponents = spec.to_bytes(value)
-        image[spec.address : spec.address + spec.nbytes] = np.frombuffer(elements, np.uint8)
-        if exponents is not None:
-            end = spec.exponent_address + spec.exponent_nbytes
-            image[spec.exponent_address : end] = np.frombuffer(exponents, np.uint8)
+        data, at = np.frombuffer(elements + (exponents or b""), np.uint8), 0
+        for start, count in spec.spans() + spec.exponent_spans():
+            image[start : start + count] = data[at : at + count]
+            at += count
 
     def _report(self, which, result, seconds, bit_exact):
         layer, config, counters = self.layer, self.config, result.counters
-        ideal = layer.macs / (config.rows * config.lanes)
+        pairs = pairs_of(wide_of(self._op, PASSES[which].replace(" ", "_")))
+        ideal = pairs * layer.macs / (config.rows * config.lanes)
         dram_bytes = memory_bytes(config, counters)
         causes = self._device.profile().causes
         return {
             "layer": str(layer),
             "pass": which,
             "batch": layer.batch,
-            "format": config.format,
+            "format": _format(config, layer),
             "rows": config.rows,
             "lanes": config.lanes,
             "macs": layer.macs,

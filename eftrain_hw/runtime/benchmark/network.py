@@ -5,6 +5,7 @@ import time
 import numpy as np
 
 from ...compiler import compile_network, nn, optim
+from ...compiler.tiling import pairs_of, wide_of
 from ...compiler.timing import macs_of
 from ..device import open_device
 from ..trainer import Trainer
@@ -14,7 +15,8 @@ __all__ = ["bench_network", "ideal_cycles"]
 
 
 def ideal_cycles(program, ops=None):
-    """Multiplications of a step, without padding of channels and lanes, / size of the array.
+    """Multiplications of a step (in bfp16 of pairs of digits) / size of the array, without padding
+    of channels and lanes.
 
     Parameters
     ----------
@@ -25,7 +27,8 @@ def ideal_cycles(program, ops=None):
     macs = 0
     for op in program.ops if ops is None else ops:
         if hasattr(op, "weight_shape"):
-            passes = 1 + op.input_gradient + op.train_weight
+            done = {"forward": 1, "backward": op.input_gradient, "weight_gradient": op.train_weight}
+            passes = sum(done[name] * pairs_of(wide_of(op, name)) for name in done)
             macs += passes * macs_of(op, program.batch_size)
     return macs / (program.config.rows * program.config.lanes)
 
@@ -45,7 +48,7 @@ def _train(name, program, x, y, seed, **options):
     return trainer, held, seconds
 
 
-def bench_network(network, config, *, batch=16, seed=0, **options):
+def bench_network(network, config, *, batch=16, seed=0, format=None, **options):
     """Run one training step on random data, on the RTL and on the golden model.
 
     Parameters
@@ -55,6 +58,8 @@ def bench_network(network, config, *, batch=16, seed=0, **options):
     batch : int
     seed : int
         Of the data and of the initial parameters.
+    format : str, dict or None
+        As `compile_network`.
     **options
         Passed to the device, see `SimDevice`.
 
@@ -75,6 +80,7 @@ def bench_network(network, config, *, batch=16, seed=0, **options):
         batch_size=batch,
         loss=nn.CrossEntropyLoss(),
         optimizer=optim.SGD(lr=0.05, momentum=0.9),
+        format=format,
     )
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(batch, *network.input_shape)).astype(np.float32)
@@ -88,7 +94,7 @@ def bench_network(network, config, *, batch=16, seed=0, **options):
     causes = dict(profile.causes)
     report = {
         "batch": batch,
-        "format": config.format,
+        "format": format or config.format,
         "rows": config.rows,
         "lanes": config.lanes,
         "ideal_cycles": ideal,

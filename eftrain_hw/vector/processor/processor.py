@@ -208,6 +208,8 @@ class Processor(wiring.Component):
             sizes = {"read0": reads[0], "read1": reads[1], "read2": reads[2], "write0": writes[0],
                      "write1": writes[1]}.get(name)  # fmt: skip
             wide = C(1, 1) if sizes is None else C(sizes[1] == 4, 1)
+            if name == "element":
+                wide = C(writes[2][1] == self._config.element_bytes, 1)
             chosen = run.payload.port[number]
             m.d.comb += [
                 port.payload.address.eq(run.payload.address),
