@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from . import passes
+from .array_op import ArrayOp
 from .operations import ConcatOp, FanoutOp
 from .passes import programs
-from .program import ConvOp, LossOp, PoolOp, UpdateOp, trained_of
+from .program import LossOp, PoolOp, UpdateOp, trained_of
 from .scalars import SCALARS
 
 __all__ = ["emit", "train_name"]
@@ -93,7 +94,7 @@ class _Emitter:
         self.target, self.context.training = [], training
         ops = self.program.ops[:-1]
         for op, following in zip(ops, [*ops[1:], None]):
-            if isinstance(op, ConvOp):
+            if isinstance(op, ArrayOp):
                 self.convolution(op, following)
             elif isinstance(op, PoolOp):
                 self.producer[op.y] = {"vector"}
@@ -134,7 +135,7 @@ class _Emitter:
             self.process(programs.loss_jobs(self.context, loss), "loss")
         for op in reversed(ops):
             trained = trained_of(op)
-            if isinstance(op, ConvOp):
+            if isinstance(op, ArrayOp):
                 self.convolution_backward(op)
             elif isinstance(op, PoolOp):
                 self.pool_backward(op)
@@ -192,7 +193,7 @@ class _Emitter:
     def emit_updates(self):
         for op in self.updates:
             if self.program.optimizer.is_plain:
-                update = UpdateOp(op.name, op.key, getattr(op, "bias", True))
+                update = UpdateOp(op.name, op.key, trained_of(op))
                 self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
             elif self.at_once:
                 self.update(op)

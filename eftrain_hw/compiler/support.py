@@ -1,5 +1,6 @@
 """Which operations have descriptors; the golden model runs the others too."""
 
+from .chain import TTStepOp
 from .operations import ConcatOp
 from .passes.programs import OPERATIONS
 from .program import ConvOp, LossOp, PoolOp
@@ -16,7 +17,7 @@ def check_supported(program):
                 f"{op.name}: {what} needs vector programs: AcceleratorConfig.vector_programs must"
                 " be True, not False"
             )
-        reason = _unsupported(op, program.tensors)
+        reason = _unsupported(op, program)
         if reason:
             raise ValueError(
                 f"{op.name}: the accelerator has no program for {reason} yet; the golden model"
@@ -52,7 +53,23 @@ def _is_part(tensors, name):
     return False
 
 
-def _unsupported(op, tensors):
+def _unsupported_step(op, config):
+    """What of a step's ranks there is no program for."""
+    view, lanes = op.interleaved, config.lanes
+    if view is None or view.blocks == 1:
+        return None
+    ranks = f"ranks of {view.blocks} blocks of {lanes} lanes"
+    if view.outer > 1 or (view.rows, view.inner) != op.conv_out[1:]:
+        return f"{ranks} in the first step of TTConv2d"
+    if view.blocks * lanes % config.rows:
+        return f"{ranks} on {config.rows} rows, which do not divide their {view.blocks * lanes}"
+    return None
+
+
+def _unsupported(op, program):
+    tensors = program.tensors
+    if isinstance(op, TTStepOp):
+        return _unsupported_step(op, program.config)
     if isinstance(op, LossOp):
         return "label smoothing" if op.label_smoothing else None
     if isinstance(op, PoolOp):

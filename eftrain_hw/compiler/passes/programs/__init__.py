@@ -1,5 +1,6 @@
 """Vector programs of the operations that neither the array nor a command of its own carries out."""
 
+from ...chain import FeatureBiasOp
 from ...operations import (
     ActivationOp,
     AddOp,
@@ -16,6 +17,7 @@ from .batch_norm import batch_norm_backward, batch_norm_forward
 from .constants import Constants
 from .context import Context, scratch_spec
 from .dropout import dropout_backward, dropout_forward
+from .feature_bias import feature_bias_backward, feature_bias_forward
 from .job import process_descriptors
 from .join import (
     add_backward,
@@ -51,6 +53,7 @@ _MAKERS = {
     ConcatOp: (concat_forward, concat_backward),
     DropoutOp: (dropout_forward, dropout_backward),
     FanoutOp: (None, fanout_backward),
+    FeatureBiasOp: (feature_bias_forward, feature_bias_backward),
     MaxPoolOp: (max_forward, max_backward),
 }
 OPERATIONS = (*_MAKERS, SquaredErrorOp)
