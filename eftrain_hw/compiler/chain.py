@@ -72,6 +72,8 @@ class TTStepOp(ArrayOp):
         channels are the innermost factor of a feature's number.
     gradient_format : str or None
         What the core's gradient is encoded to; None: it is fp32.
+    bound : float
+        Its elements start within -bound .. bound.
     """
 
     core: str
@@ -83,6 +85,7 @@ class TTStepOp(ArrayOp):
     modes_out_lanes: bool = False
     input_layout: tuple = None
     gradient_format: str = None
+    bound: float = None
 
     bias = train_bias = transposed = False
     parts, dilation = 1, (1, 1)
@@ -187,6 +190,8 @@ class FeatureBiasOp:
         Blocks, pixels (1: one bias for all pixels), lanes.
     format : str
         Of the encoded output.
+    bound : float
+        As TTStepOp.
     name, x, y, relu, raw, input_gradient, train_bias, dx
         As ConvOp.
     """
@@ -200,6 +205,7 @@ class FeatureBiasOp:
     shape: tuple
     layout: np.ndarray
     format: str
+    bound: float
     relu: bool = False
     raw: bool = False
     mask: bool = False

@@ -2,7 +2,7 @@
 
 from eftrain_hw import nn
 
-__all__ = ["TENSOR_TRAIN_NETWORKS", "convolution", "wide_ranks"]
+__all__ = ["TENSOR_TRAIN_NETWORKS", "convolution", "full_lanes", "wide_ranks"]
 
 
 def first_on():
@@ -39,6 +39,17 @@ def behind_a_map():
         nn.Linear(30, 3),
         input_shape=(2, 3, 4),
     )  # fmt: skip
+
+
+def full_lanes(lanes):
+    """Features that lie as whole blocks of lanes between two layers."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.TTLinear(30, 5 * lanes, in_shape=(6, 5), out_shape=(5, lanes), rank=3),
+        nn.ReLU(),
+        nn.TTLinear(5 * lanes, 6, in_shape=(5, lanes), out_shape=(6, 1), rank=2),
+        input_shape=(1, 6, 5),
+    )
 
 
 def convolution(lanes):

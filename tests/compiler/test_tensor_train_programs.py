@@ -8,7 +8,12 @@ from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
 from eftrain_hw.golden.network import training_step
 from sim.models.order import OrderedMachine
 from sim.models.state import differences, initial_state, memory_image, stray_writes
-from sim.models.tensor_train_networks import TENSOR_TRAIN_NETWORKS, convolution, wide_ranks
+from sim.models.tensor_train_networks import (
+    TENSOR_TRAIN_NETWORKS,
+    convolution,
+    full_lanes,
+    wide_ranks,
+)
 
 SMALL = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
 CONFIGS = {
@@ -48,9 +53,10 @@ def test_step_equals_golden(config, name, batch):
 
 
 @pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("make", [convolution, full_lanes])
 @pytest.mark.parametrize("config", CONFIGS)
-def test_convolution_equals_golden(config, batch):
-    check(*run_step(convolution(CONFIGS[config].lanes), CONFIGS[config], batch))
+def test_layers_that_fill_the_lanes(config, make, batch):
+    check(*run_step(make(CONFIGS[config].lanes), CONFIGS[config], batch))
 
 
 def test_ranks_of_three_blocks():

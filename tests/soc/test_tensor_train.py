@@ -5,12 +5,14 @@ import pytest
 from eftrain_hw import AcceleratorConfig, optim
 from eftrain_hw.compiler.timing import program_time
 from sim.models.step_bench import StepBench
-from sim.models.tensor_train_networks import TENSOR_TRAIN_NETWORKS, convolution
+from sim.models.tensor_train_networks import TENSOR_TRAIN_NETWORKS, convolution, full_lanes
 
 pytestmark = pytest.mark.rtl
 
 CONFIG = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
-NETWORKS = TENSOR_TRAIN_NETWORKS | {"convolution": lambda: convolution(CONFIG.lanes)}
+NETWORKS = TENSOR_TRAIN_NETWORKS | {
+    make.__name__: lambda make=make: make(CONFIG.lanes) for make in (convolution, full_lanes)
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)

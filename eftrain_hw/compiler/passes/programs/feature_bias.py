@@ -12,9 +12,9 @@ def feature_bias_forward(context, op):
     """y = x + b, the same b for all images, and for all pixels where there is one a channel."""
     x, bias = context.map(op.x), context.parameter(op, "bias.master")
     pixels = op.shape[1]
-    # b has the pixels of an image in one line, or a single one
-    steps = (x.strides[2], x.strides[3]) if pixels > 1 else (0, 0)
-    values = Map(bias, 0, x.shape, (0, pixels, *steps))
+    # b is one image, or one pixel of it
+    steps = x.strides[1:] if pixels > 1 else (1, 0, 0)
+    values = Map(bias, 0, x.shape, (0, *steps))
     to, post = "w0" if op.raw else "e", "relu" if op.relu else "t1"
     step = Instruction("pass", a0=A, c1=C, post=post, to=(to,))
     return elementwise(step, a=x, c=values, **{to: context.map(op.y)})
@@ -26,12 +26,12 @@ def feature_bias_backward(context, op):
         return []
     dy, gradient = context.map(f"d{op.y}"), context.parameter(op, "bias.gradient")
     blocks, pixels, _ = op.shape
-    images, all_pixels = dy.shape[0], dy.pixels
-    on, to = (0, dy.strides[1], 1, dy.strides[0]), (0, pixels, 1, 0)
+    images, image = dy.shape[0], dy.strides[0]
     counts, reduce = (1, blocks, pixels, images), "i0"
+    on, to = (0, pixels, 1, image), (0, pixels, 1, 0)
     if pixels == 1:
-        counts, reduce = (1, blocks, images, all_pixels), "i1"
-        on, to = (0, dy.strides[1], dy.strides[0], 1), (0, 1, 0, 0)
+        counts, reduce = (1, blocks, images, dy.pixels), "i1"
+        on, to = (0, dy.strides[1], image, 1), (0, 1, 0, 0)
     step = Instruction("pass", a0=A, accumulate="sum", reduce=reduce, emit="last", to=("w0",))
     extent = Extent(counts, a=Walk(dy.start, on), w0=Walk(0, to))
     return [make_job((step,), (extent,), {"a": dy.spec, "w0": gradient})]
