@@ -1,12 +1,13 @@
 """Network, configuration and batch to a program for a device."""
 
+from functools import partial
 from math import prod
 
 from ..config import AcceleratorConfig
 from . import nn, optim
 from .emit import emit
 from .lower import lower
-from .passes.programs import Constants, scratch_spec
+from .passes.programs import Constants, prior_spec, scratch_spec
 from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
 from .rank_prior import add_bonds
@@ -60,7 +61,7 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
     )
     if prior is not None:
         add_bonds(program)
-    for spec in (scratch_spec(program), scalars_spec(program)):
+    for spec in (scratch_spec(program), prior_spec(program), scalars_spec(program)):
         if spec is not None:
             tensors[spec.name] = spec
     align = LINE_BYTES
@@ -70,7 +71,7 @@ def prepare(network, config, *, batch_size, loss, optimizer, precision=None, pri
     return program
 
 
-def compile_network(network, config, *, batch_size, loss, optimizer):
+def compile_network(network, config, *, batch_size, loss, optimizer, prior=None):
     """Compile `network` into layer programs for training and inference.
 
     Parameters
@@ -81,6 +82,8 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
         Images of one training step, 1 to 4096.
     loss : nn.CrossEntropyLoss or nn.MSELoss
     optimizer : optim.SGD or optim.Adam
+    prior : RankPrior or None
+        Of the ranks of tensor-train layers.
 
     Returns
     -------
@@ -91,11 +94,14 @@ def compile_network(network, config, *, batch_size, loss, optimizer):
     TypeError, ValueError
         Naming the layer or field, what was given and what is allowed.
     """
-    program = prepare(network, config, batch_size=batch_size, loss=loss, optimizer=optimizer)
+    program = prepare(
+        network, config, batch_size=batch_size, loss=loss, optimizer=optimizer, prior=prior
+    )
     tensors = program.tensors
     check_supported(program)
     _check_limits(config, program.ops)
-    emit(program, Constants(program, place))
+    align = max(LINE_BYTES, 4 * config.lanes)  # a stream reaches tensors and constants
+    emit(program, Constants(program, partial(place, align=align)))
     end = program.memory_bytes
     for name, descriptors in program.descriptors.items():
         limit = config.descriptor_words // 2

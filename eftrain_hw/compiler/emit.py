@@ -9,7 +9,10 @@ from .passes import programs
 from .program import LossOp, PoolOp, UpdateOp, trained_of
 from .scalars import SCALARS
 
-__all__ = ["emit", "train_name"]
+__all__ = ["VARIANCES", "emit", "train_name"]
+
+VARIANCES = "variances"
+"""Name of the program that runs before a step whose update has new variances of the ranks."""
 
 
 def emit(program, constants):
@@ -36,6 +39,8 @@ def emit(program, constants):
     for first, update in kinds:
         program.schedule[:] = known  # in the end, that of "train"
         made[train_name(first, update)] = forward + emitter.backward(first, update)
+    if program.bonds:
+        made[VARIANCES] = emitter.variances()
     names = ["train", "infer", *(name for name in made if name not in ("train", "infer"))]
     program.descriptors = {name: _ended(made[name]) for name in names}
 
@@ -192,7 +197,7 @@ class _Emitter:
 
     def emit_updates(self):
         for op in self.updates:
-            if self.program.optimizer.is_plain:
+            if self.program.optimizer.is_plain and not self.has_prior(op):
                 update = UpdateOp(op.name, op.key, trained_of(op))
                 self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
             elif self.at_once:
@@ -208,9 +213,24 @@ class _Emitter:
         names = [f"{op.key}.{name}" for name in trained_of(op)]
         return [name for name in names if f"{name}.master" in self.tensors]
 
+    def has_prior(self, op):
+        """Whether an operation's parameter is a core whose ranks have a prior."""
+        names = {name for bond in self.program.bonds for name in (bond.output, bond.input)}
+        return any(f"{op.key}.{name}" in names for name in trained_of(op))
+
     def update(self, op):
-        jobs = [programs.update_jobs(self.context, name) for name in self.trained(op)]
+        make = programs.prior_update_jobs if self.has_prior(op) else programs.update_jobs
+        jobs = [make(self.context, name) for name in self.trained(op)]
         self.process(sum(jobs, []), f"{op.name} update")
+
+    def variances(self):
+        """New variances and masks of all ranks."""
+        self.target, known = [], list(self.program.schedule)
+        for bond in self.program.bonds:
+            jobs = programs.variance_jobs(self.context, bond, self.program.prior)
+            self.process(jobs, f"{bond.layer}.cores.{bond.index} ranks")
+        self.program.schedule[:] = known  # that of "train"
+        return self.target
 
     def emit_last_updates(self, ops):
         """Updates that need all gradients."""

@@ -23,6 +23,18 @@ def check_supported(program):
                 f"{op.name}: the accelerator has no program for {reason} yet; the golden model"
                 " runs it (compiler.compile.prepare)"
             )
+    optimizer = program.optimizer
+    if program.bonds and (optimizer.weight_decay or optimizer.max_grad_norm is not None):
+        raise ValueError(
+            "compile_network: the accelerator has no program for a prior with weight decay or"
+            f" clipped gradients yet, not {optimizer!r}; the golden model runs it"
+            " (compiler.compile.prepare)"
+        )
+    if program.bonds and not program.config.vector_programs:
+        raise ValueError(
+            "compile_network: a prior needs vector programs: AcceleratorConfig.vector_programs"
+            " must be True, not False"
+        )
     if not program.optimizer.is_plain and not program.config.vector_programs:
         raise ValueError(
             "compile_network: any optimizer but SGD with momentum alone needs vector programs:"

@@ -5,7 +5,7 @@ from math import sqrt
 import numpy as np
 
 from ..compiler.parameters import parameter_from_device, parameter_to_device, weight_mask
-from ..compiler.state import operation_of
+from ..compiler.state import bond_state, operation_of
 from ..formats import Blocked, format_named
 from .checks import checked_state
 
@@ -99,6 +99,8 @@ class DeviceState:
             mask = program.tensors.get(f"{name}.mask")
             if mask is not None:  # which weights there are, between groups
                 device.write_tensor(mask.name, weight_mask(op, lanes).astype(mask.dtype))
+        for name, values in bond_state(program).items():
+            device.write_tensor(name, values)
         for name, values in kept.items():
             op, own = self._layer(name.rpartition(".")[0])
             device.write_tensor(name, parameter_to_device(op, own, values, lanes))

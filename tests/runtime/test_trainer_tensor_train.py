@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw.compiler.rank_prior import RankPrior
 from eftrain_hw.compiler.tensor_train import dense_weight
+from eftrain_hw.runtime.checkpoint import CheckpointError
 
 CONFIG = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
 
@@ -61,13 +63,38 @@ def test_cores_start_with_the_variance_of_a_linear_layer():
     assert dense_weight(layer, cores).std() == pytest.approx((3 * 240) ** -0.5, rel=0.2)
 
 
+PRIORS = {"no prior": None, "prior": RankPrior(strength=0.05, threshold=0.9, interval=2)}
+
+
+def test_a_prior_starts_anew(tmp_path):
+    x, y = data()
+    compiled = program(prior=PRIORS["prior"])
+    with open_device("golden", CONFIG) as device:
+        trainer = Trainer(compiled, device)
+        trainer.fit(x, y, progress=False)
+        masks = [device.read_tensor(bond.mask) for bond in compiled.bonds]
+        assert min(mask.sum() for mask in masks) < 2
+        trainer.save(tmp_path / "tt.safetensors")
+        with pytest.raises(CheckpointError, match="a program with a prior must start anew"):
+            Trainer.load(tmp_path / "tt.safetensors", device, compiled)
+        again = Trainer(compiled, device)
+        masks = [device.read_tensor(bond.mask) for bond in compiled.bonds]
+        assert [mask.sum() for mask in masks] == [3, 2]
+        again.fit(x, y, progress=False)
+        assert learned(again) == learned(trainer)
+
+
 @pytest.mark.rtl
-def test_an_epoch_on_the_rtl():
-    x, y = data(20)  # the last batch is partial
+@pytest.mark.parametrize("prior", PRIORS)
+def test_an_epoch_on_the_rtl(prior):
+    x, y = data(36)  # the last batch is partial
     bits = []
     for kind in ("golden", "sim"):
         with open_device(kind, CONFIG) as device:
-            trainer = Trainer(program(), device, seed=1)
+            trainer = Trainer(program(prior=PRIORS[prior]), device, seed=1)
             trainer.fit(x, y, progress=False)
             bits.append({**learned(trainer), "logits": trainer.logits(x).tobytes()})
+            for bond in trainer.program.bonds:
+                for name in (bond.mask, bond.variance):
+                    bits[-1][name] = device.read_tensor(name).tobytes()
     assert bits[0] == bits[1]

@@ -29,9 +29,11 @@ from .join import (
 from .loss import squared_error_jobs
 from .optimizer import accumulate_jobs, clip_jobs, update_jobs
 from .pooling import average_backward, average_forward, max_backward, max_forward
+from .rank_prior import PRIOR, prior_spec, prior_update_jobs, variance_jobs
 
 __all__ = [
     "OPERATIONS",
+    "PRIOR",
     "Constants",
     "Context",
     "accumulate_jobs",
@@ -40,9 +42,12 @@ __all__ = [
     "depends_on_training",
     "forward_jobs",
     "loss_jobs",
+    "prior_spec",
+    "prior_update_jobs",
     "process_descriptors",
     "scratch_spec",
     "update_jobs",
+    "variance_jobs",
 ]
 
 _MAKERS = {
