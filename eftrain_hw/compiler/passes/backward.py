@@ -17,7 +17,7 @@ from .body import (
     wait_for,
 )
 from .choose import choose
-from .modes import from_modes, mode_tilings
+from .modes import LOOP, all_phases, from_modes, mode_tilings, phase_tilings
 from .output import drain_tile, is_flat
 from .vector import pool_tile
 
@@ -34,6 +34,7 @@ def scatter_tiling(config, run, batch, tensors):
         return tiling.counts["reduction"] == 1
 
     tilings = mode_tilings(run, backward_tilings(config, run, batch), fits, loop=False)
+    tilings = phase_tilings(config, run, tilings)
     return choose(config, tilings, make, alone=run.alone)
 
 
@@ -169,6 +170,7 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
                 last_step = blocks * group.last_blocks * taps * lanes
                 body.last(command, f"stationary_{outer}", "group", last_step)
             real.append(command)
+    real = all_phases(body, config, run, real, width)
     order = _in_order_with_bias if run.bias else _in_order
     body.commands += order(body, real, hollow)
     drain_tile(body, config, run, tensors, group, (in_blocks, height, width))
@@ -191,7 +193,7 @@ def _in_order(body, real, hollow):
     tiles, as many as the innermost loop counts. Where one command would both take and release the
     bank, another one takes it, which starts a single pixel.
     """
-    tiling, reduction = body.tiling, body.mask("reduction")
+    tiling, reduction = body.tiling, body.mask("reduction", LOOP)
     if not real:  # windows that see nothing but padding
         real, hollow = hollow, []
     inner = [name for name in tiling.loops if name != "reduction" and tiling.counts[name] > 1][-1:]

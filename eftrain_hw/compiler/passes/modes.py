@@ -7,10 +7,18 @@ from dataclasses import replace
 
 from .output import is_whole
 
-__all__ = ["LOOP", "by_modes", "from_modes", "mode_tilings"]
+__all__ = [
+    "LOOP",
+    "all_phases",
+    "by_modes",
+    "from_modes",
+    "interleave",
+    "mode_tilings",
+    "phase_tilings",
+]
 
 LOOP = "mode"
-"""The innermost loop of a pass that needs a command for each m."""
+"""The innermost loop of a pass that needs a command for each m, or each phase of a stride."""
 
 
 def mode_tilings(run, tilings, fits, *, loop=True):
@@ -35,18 +43,49 @@ def mode_tilings(run, tilings, fits, *, loop=True):
         raise ValueError(f"{run.name}: the configuration can't hold one tile")
     if not loop or run.rank_blocks == 1:
         return found
+    return [_with_loop(tiling, run.modes) for tiling in found]
+
+
+def _with_loop(tiling, count):
     whole = {LOOP: 1}
-    counts = {LOOP: run.modes}
-    return [
-        replace(
-            tiling,
-            loops=[*tiling.loops, LOOP],
-            counts=tiling.counts | counts,
-            full=tiling.full | whole,
-            last=tiling.last | whole,
-        )
-        for tiling in found
-    ]
+    return replace(
+        tiling,
+        loops=[*tiling.loops, LOOP],
+        counts=tiling.counts | {LOOP: count},
+        full=tiling.full | whole,
+        last=tiling.last | whole,
+    )
+
+
+def _has_like_phases(run):
+    """Whether BP's phases differ in where they begin only: no two kernel rows meet."""
+    once = run.kernel[0] == run.stride[0] > 1 and run.kernel[1] == run.stride[1] == 1
+    return once and run.padding == (0, 0) and run.dilation == (1, 1) and run.parts == 1
+
+
+def _are_tiles(config, run):
+    """Whether the phases of a stride can be the m-tiles of a command."""
+    return run.in_blocks == 1 and config.rows == config.lanes
+
+
+def phase_tilings(config, run, tilings):
+    """The tilings of BP, with a loop over the phases where they are alike."""
+    if run.bias or not _has_like_phases(run) or _are_tiles(config, run):
+        return tilings
+    return [_with_loop(tiling, run.stride[0]) for tiling in tilings]
+
+
+def all_phases(body, config, run, commands, width):
+    """One command in the place of those of all phases, if they are alike."""
+    if run.bias or not _has_like_phases(run):
+        return commands
+    first, (tap, row) = commands[0], (config.lanes, width)  # from one phase to the next
+    if _are_tiles(config, run):
+        first.values |= {"m_tiles": run.stride[0], "stationary_block_step": tap}
+        first.values["accumulator_m_step"] = row
+    body.step(first, "stationary_base", LOOP, tap)
+    body.step(first, "accumulator_base", LOOP, row)
+    return [first]
 
 
 def by_modes(body, config, run, compute, group, *, stationary, accumulators):

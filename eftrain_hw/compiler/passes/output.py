@@ -132,7 +132,7 @@ def drain_tile(body, config, run, tensors, group, size):
             "image_stride": place.pitch,
             "block_stride": height * width,
         },
-        when_last=body.mask("reduction"),
+        when_last=body.mask("reduction", "mode"),
     )
     if joined:
         body.last(drain, "run", "image", last["image"] * blocks)
