@@ -12,10 +12,11 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test sim report bitstream lint bench clean distclean
+.PHONY: help setup demo tensor-train test sim report bitstream lint bench clean distclean
 
 help:
 	@echo "make demo     train a CNN on real digits in RTL simulation (accuracy, cycles, curve in build/demo)"
+	@echo "make tensor-train  the tensor-train experiment: golden model and RTL (report and plot in build/tt)"
 	@echo "make test     every test: units, golden model, compiler, runtime, cocotb benches"
 	@echo "make sim      the cocotb benches alone"
 	@echo "make report   LUT, FF, DSP and BRAM of each part against the xc7z020 (yosys)"
@@ -54,6 +55,10 @@ setup: $(TEST)
 demo: $(CORE)
 	@echo "[demo] training on scikit-learn's digits in RTL simulation"
 	@$(BIN)/python scripts/demo.py $(ARGS)
+
+tensor-train: $(CORE)
+	@echo "[tensor-train] 784-512-10 on digits of 28x28: the golden model in all epochs, the RTL in one"
+	@$(BIN)/python scripts/tensor_train.py $(ARGS)
 
 test: $(TEST)
 	@echo "[test] units, golden model, compiler, runtime and cocotb benches"

@@ -6,6 +6,7 @@ from math import prod
 import numpy as np
 
 from ..formats import blocked_to_weights, weights_to_blocked
+from .array_op import ArrayOp
 
 __all__ = ["FeatureBiasOp", "StepView", "TTStepOp"]
 
@@ -48,22 +49,16 @@ class StepView:
         return (plane, self.inner, self.pixels, self.modes * self.inner, 1)
 
 
-@dataclass
-class TTStepOp:
+@dataclass(kw_only=True)
+class TTStepOp(ArrayOp):
     """One core of a tensor-train layer: a convolution whose output channels are (m, rank).
 
     Members
     -------
-    name : str
-        What errors and counters say, such as "0.TTLinear step 1".
-    x, y, key, core : str
-        Input, output; the parameter is `key`.`core`, such as "0.cores" and "1".
-    in_shape, out_shape : (int, int, int)
-        Of the stored tensors, channel blocks, height, width.
+    core : str
+        The parameter is `key`.`core`, such as "0.cores" and "1".
     conv_in : (int, int, int)
-        What the convolution takes a map of the input for: blocks, height, width; there are
-        `view.outer` maps an image.
-    kernel, stride, padding : (int, int)
+        As ArrayOp; there are `view.outer` maps an image.
     view : StepView
     core_shape : tuple
         (r_(k-1), m_k, n_k, r_k), and kh, kw where the core has a kernel.
@@ -77,36 +72,45 @@ class TTStepOp:
         channels are the innermost factor of a feature's number.
     gradient_format : str or None
         What the core's gradient is encoded to; None: it is fp32.
-    split : (int, int, int)
-    relu, raw, mask, input_gradient, train_weight, dx
-        As ConvOp.
+    bound : float
+        Its elements start within -bound .. bound.
     """
 
-    name: str
-    x: str
-    y: str
-    key: str
     core: str
-    in_shape: tuple
-    out_shape: tuple
-    conv_in: tuple
-    kernel: tuple
-    stride: tuple
-    padding: tuple
+    conv_in: tuple = None
     view: StepView
     core_shape: tuple
     reverse: bool
     modes_in_lanes: bool = False
     modes_out_lanes: bool = False
     input_layout: tuple = None
-    split: tuple = None
-    relu: bool = False
-    raw: bool = False
-    mask: bool = False
-    input_gradient: bool = True
-    train_weight: bool = True
-    dx: str = None
     gradient_format: str = None
+    bound: float = None
+
+    bias = train_bias = transposed = False
+    parts, dilation = 1, (1, 1)
+
+    @property
+    def weight_name(self):
+        return self.core
+
+    @property
+    def maps(self):
+        return self.view.outer
+
+    @property
+    def conv_out(self):
+        sides = zip(self.conv_in[1:], self.kernel, self.stride, self.padding, strict=True)
+        size = ((n + 2 * p - k) // s + 1 for n, k, s, p in sides)
+        return (self.view.modes * self.view.blocks, *size)
+
+    @property
+    def interleaved(self):
+        """None also where (m, rank block) are stored in this order anyway."""
+        view = self.view
+        if view.blocks == 1 and view.rows == 1 or view.modes == view.outer == 1:
+            return None
+        return view
 
     @property
     def owned(self):
@@ -186,6 +190,8 @@ class FeatureBiasOp:
         Blocks, pixels (1: one bias for all pixels), lanes.
     format : str
         Of the encoded output.
+    bound : float
+        As TTStepOp.
     name, x, y, relu, raw, input_gradient, train_bias, dx
         As ConvOp.
     """
@@ -199,6 +205,7 @@ class FeatureBiasOp:
     shape: tuple
     layout: np.ndarray
     format: str
+    bound: float
     relu: bool = False
     raw: bool = False
     mask: bool = False

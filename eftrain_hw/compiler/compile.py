@@ -1,5 +1,6 @@
 """Network, configuration and batch to a program for a device."""
 
+from functools import partial
 from math import prod
 
 from ..config import AcceleratorConfig
@@ -7,7 +8,7 @@ from . import nn, optim
 from .emit import emit
 from .lower import lower
 from .nn.formats import pass_formats
-from .passes.programs import Constants, scratch_spec
+from .passes.programs import Constants, prior_spec, scratch_spec
 from .precision import Precision
 from .program import LINE_BYTES, LossOp, PoolOp, Program, TensorSpec
 from .rank_prior import add_bonds
@@ -68,7 +69,7 @@ def prepare(
     )
     if prior is not None:
         add_bonds(program)
-    for spec in (scratch_spec(program), scalars_spec(program)):
+    for spec in (scratch_spec(program), prior_spec(program), scalars_spec(program)):
         if spec is not None:
             tensors[spec.name] = spec
     align = LINE_BYTES
@@ -78,7 +79,7 @@ def prepare(
     return program
 
 
-def compile_network(network, config, *, batch_size, loss, optimizer, format=None):
+def compile_network(network, config, *, batch_size, loss, optimizer, format=None, prior=None):
     """Compile `network` into layer programs for training and inference.
 
     Parameters
@@ -93,6 +94,8 @@ def compile_network(network, config, *, batch_size, loss, optimizer, format=None
         Of the passes on the array that layers leave open in their own `format`: "bfp8" (None) or
         "bfp16", which takes a configuration with `bfp16`; or a dict of them with keys "forward",
         "backward" and "weight_gradient".
+    prior : RankPrior or None
+        Of the ranks of tensor-train layers.
 
     Returns
     -------
@@ -104,13 +107,20 @@ def compile_network(network, config, *, batch_size, loss, optimizer, format=None
         Naming the layer or field, what was given and what is allowed.
     """
     program = prepare(
-        network, config, batch_size=batch_size, loss=loss, optimizer=optimizer, format=format
+        network,
+        config,
+        batch_size=batch_size,
+        loss=loss,
+        optimizer=optimizer,
+        format=format,
+        prior=prior,
     )
     tensors = program.tensors
     check_supported(program)
     _check_bfp16(config, program.ops)
     _check_limits(config, program.ops)
-    emit(program, Constants(program, place))
+    align = max(LINE_BYTES, 4 * config.lanes)  # a stream reaches tensors and constants
+    emit(program, Constants(program, partial(place, align=align)))
     end = program.memory_bytes
     for name, descriptors in program.descriptors.items():
         limit = config.descriptor_words // 2

@@ -3,12 +3,16 @@
 from dataclasses import replace
 
 from . import passes
+from .array_op import ArrayOp
 from .operations import ConcatOp, FanoutOp
 from .passes import programs
-from .program import ConvOp, LossOp, PoolOp, UpdateOp, trained_of
+from .program import LossOp, PoolOp, UpdateOp, trained_of
 from .scalars import SCALARS
 
-__all__ = ["emit", "train_name"]
+__all__ = ["VARIANCES", "emit", "train_name"]
+
+VARIANCES = "variances"
+"""Name of the program that runs before a step whose update has new variances of the ranks."""
 
 
 def emit(program, constants):
@@ -35,6 +39,8 @@ def emit(program, constants):
     for first, update in kinds:
         program.schedule[:] = known  # in the end, that of "train"
         made[train_name(first, update)] = forward + emitter.backward(first, update)
+    if program.bonds:
+        made[VARIANCES] = emitter.variances()
     names = ["train", "infer", *(name for name in made if name not in ("train", "infer"))]
     program.descriptors = {name: _ended(made[name]) for name in names}
 
@@ -93,7 +99,7 @@ class _Emitter:
         self.target, self.context.training = [], training
         ops = self.program.ops[:-1]
         for op, following in zip(ops, [*ops[1:], None]):
-            if isinstance(op, ConvOp):
+            if isinstance(op, ArrayOp):
                 self.convolution(op, following)
             elif isinstance(op, PoolOp):
                 self.producer[op.y] = {"vector"}
@@ -134,7 +140,7 @@ class _Emitter:
             self.process(programs.loss_jobs(self.context, loss), "loss")
         for op in reversed(ops):
             trained = trained_of(op)
-            if isinstance(op, ConvOp):
+            if isinstance(op, ArrayOp):
                 self.convolution_backward(op)
             elif isinstance(op, PoolOp):
                 self.pool_backward(op)
@@ -191,8 +197,8 @@ class _Emitter:
 
     def emit_updates(self):
         for op in self.updates:
-            if self.program.optimizer.is_plain:
-                update = UpdateOp(op.name, op.key, getattr(op, "bias", True))
+            if self.program.optimizer.is_plain and not self.has_prior(op):
+                update = UpdateOp(op.name, op.key, trained_of(op))
                 self.emit(passes.update_descriptor, f"{op.name} update", update, self.tensors)
             elif self.at_once:
                 self.update(op)
@@ -207,13 +213,28 @@ class _Emitter:
         names = [f"{op.key}.{name}" for name in trained_of(op)]
         return [name for name in names if f"{name}.master" in self.tensors]
 
+    def has_prior(self, op):
+        """Whether an operation's parameter is a core whose ranks have a prior."""
+        names = {name for bond in self.program.bonds for name in (bond.output, bond.input)}
+        return any(f"{op.key}.{name}" in names for name in trained_of(op))
+
     def update(self, op):
-        jobs = [programs.update_jobs(self.context, name) for name in self.trained(op)]
+        make = programs.prior_update_jobs if self.has_prior(op) else programs.update_jobs
+        jobs = [make(self.context, name) for name in self.trained(op)]
         self.process(sum(jobs, []), f"{op.name} update")
         copy = self.tensors.get(f"{op.key}.weight")
         if getattr(copy, "digits", 1) == 2 and "weight" in trained_of(op):
             make = passes.low_copies_descriptor
             self.emit(make, f"{op.name} low digits", op.key, self.tensors)
+
+    def variances(self):
+        """New variances and masks of all ranks."""
+        self.target, known = [], list(self.program.schedule)
+        for bond in self.program.bonds:
+            jobs = programs.variance_jobs(self.context, bond, self.program.prior)
+            self.process(jobs, f"{bond.layer}.cores.{bond.index} ranks")
+        self.program.schedule[:] = known  # that of "train"
+        return self.target
 
     def emit_last_updates(self, ops):
         """Updates that need all gradients."""

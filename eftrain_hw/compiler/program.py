@@ -9,6 +9,7 @@ import numpy as np
 
 from ..config import AcceleratorConfig
 from ..formats import Blocked, block_channels, format_named
+from .array_op import ArrayOp
 from .fold import fold_input
 from .nn import Network
 from .tensors import LINE_BYTES, TensorSpec
@@ -27,33 +28,18 @@ __all__ = [
 _FORMAT = re.compile(r", format=(?:'\w+'|\((?:\('\w+', '\w+'\)[, ]*)+\))")  # of a layer
 
 
-@dataclass
-class ConvOp:
+@dataclass(kw_only=True)
+class ConvOp(ArrayOp):
     """A convolution, or a Linear layer as a 1x1 convolution on a 1x1 map.
+
+    Its tensors are "0.weight", "0.weight.master", "0.weight.momentum", "0.weight.gradient" and
+    "0.bias.master" with its kin, "0" being the key.
 
     Members
     -------
-    name : str
-        What errors and counters say, such as "0.Conv2d".
-    x, y : str
-        Names of the input and output tensors; gradients are "d" + those.
-    key : str
-        Prefix of the parameters, such as "0": tensors "0.weight", "0.weight.master",
-        "0.weight.momentum", "0.weight.gradient", "0.bias", "0.bias.momentum", "0.bias.gradient".
-    in_shape, out_shape : (int, int, int)
-        Channel blocks, height, width.
-    kernel, stride, padding : (int, int)
-    bias, relu, raw : bool
-        `raw`: the output is stored as fp32 (logits).
-    mask : bool
-        The input came out of a ReLU, whose mask the input gradient takes.
-    input_gradient : bool
-        False for the first layer.
-    split, bias_split : (int, int, int)
-        Images, row ranges and column ranges over the lanes in the gradient of the weights and of
-        the biases; different ones where the layer is transposed.
-    alone : bool
-        Its passes are programs of their own, with nothing beside them on the bus.
+    bias : bool
+    bias_split : (int, int, int)
+        As `split`, in the gradient of the biases; another one where the layer is transposed.
     weight_shape : tuple
         PyTorch's shape.
     flattened : (int, int, int) or None
@@ -74,36 +60,16 @@ class ConvOp:
         stride, padding and the weights describe.
     segments : tuple of int or None
         Channels of the parts of a concatenated input, each starting on a block of its own.
-    train_weight, train_bias : bool
-    dx : str or None
-        Name of the input gradient; None: "d" + x.
+    train_bias : bool
     formats : dict or None
         Format of each pass by its name in `nn.formats.PASSES`; None: the configuration's.
-    wide : dict or None
-        By pass: whether the (moving, stationary) operand has low digits that the pass reads; None:
-        none has.
     y_format, dx_format : str or None
         In which the results are stored; None: as the configuration has it.
     """
 
-    name: str
-    x: str
-    y: str
-    key: str
-    in_shape: tuple
-    out_shape: tuple
-    kernel: tuple
-    stride: tuple
-    padding: tuple
     bias: bool
     weight_shape: tuple
-    relu: bool = False
-    raw: bool = False
-    mask: bool = False
-    input_gradient: bool = True
-    split: tuple = None
     bias_split: tuple = None
-    alone: bool = False
     flattened: tuple = None
     folded: dict = None
     dilation: tuple = (1, 1)
@@ -111,9 +77,7 @@ class ConvOp:
     parts: int = 1
     transposed: bool = False
     segments: tuple = None
-    train_weight: bool = True
     train_bias: bool = True
-    dx: str = None
     channel_last: bool = False
     formats: dict = None
     wide: dict = None
@@ -156,15 +120,17 @@ class LossOp:
 
 @dataclass
 class UpdateOp:
-    """SGD of one layer's parameters."""
+    """SGD of one layer's parameters `key`.`names`."""
 
     name: str
     key: str
-    bias: bool
+    names: tuple
 
 
 def trained_of(op):
     """Names of an operation's parameters that are trained."""
+    if hasattr(op, "trained_names"):
+        return op.trained_names
     wanted = {
         "weight": getattr(op, "train_weight", False),
         "bias": getattr(op, "bias", True) and getattr(op, "train_bias", False),

@@ -6,7 +6,7 @@ from ..formats import encode_narrow, format_named
 from ..golden.stochastic import MASTER_BITS, MASTER_EXPONENT
 from .parameters import parameter_from_device, parameter_to_device, weight_mask
 
-__all__ = ["device_state", "network_state", "operation_of"]
+__all__ = ["bond_state", "device_state", "network_state", "operation_of"]
 
 
 def operation_of(program, name):
@@ -53,14 +53,21 @@ def device_state(program, state):
         for item in program.optimizer.STATE:
             if f"{name}.{item}" in program.tensors:
                 tensors[f"{name}.{item}"] = np.zeros_like(device)
-    for bond in program.bonds:
-        shape = program.tensors[bond.mask].shape
-        exists = np.arange(bond.blocks * lanes) < bond.rank
-        tensors[bond.mask] = exists.astype(np.uint8).reshape(shape)
-        tensors[bond.variance] = np.ones(shape, np.float32)
+    tensors |= bond_state(program)
     if program.precision is not None and program.precision.master == 16:
         _round_masters(program, tensors)
     return tensors
+
+
+def bond_state(program):
+    """Masks and variances of ranks with a prior: all that exist are kept."""
+    state = {}
+    for bond in program.bonds:
+        shape = program.tensors[bond.mask].shape
+        exists = np.arange(bond.blocks * program.config.lanes) < bond.rank
+        state[bond.mask] = exists.astype(np.uint8).reshape(shape)
+        state[bond.variance] = np.ones(shape, np.float32)
+    return state
 
 
 def _round_masters(program, tensors):

@@ -1,5 +1,6 @@
 """Which operations have descriptors; the golden model runs the others too."""
 
+from .chain import TTStepOp
 from .operations import ConcatOp
 from .passes.programs import OPERATIONS
 from .program import ConvOp, LossOp, PoolOp
@@ -24,12 +25,24 @@ def check_supported(program):
                 f"{op.name}: {what} needs vector programs: AcceleratorConfig.vector_programs must"
                 " be True, not False"
             )
-        reason = _unsupported(op, program.tensors)
+        reason = _unsupported(op, program)
         if reason:
             raise ValueError(
                 f"{op.name}: the accelerator has no program for {reason} yet; the golden model"
                 " runs it (compiler.compile.prepare)"
             )
+    optimizer = program.optimizer
+    if program.bonds and (optimizer.weight_decay or optimizer.max_grad_norm is not None):
+        raise ValueError(
+            "compile_network: the accelerator has no program for a prior with weight decay or"
+            f" clipped gradients yet, not {optimizer!r}; the golden model runs it"
+            " (compiler.compile.prepare)"
+        )
+    if program.bonds and not program.config.vector_programs:
+        raise ValueError(
+            "compile_network: a prior needs vector programs: AcceleratorConfig.vector_programs"
+            " must be True, not False"
+        )
     if not program.optimizer.is_plain and not program.config.vector_programs:
         raise ValueError(
             "compile_network: any optimizer but SGD with momentum alone needs vector programs:"
@@ -60,7 +73,23 @@ def _is_part(tensors, name):
     return False
 
 
-def _unsupported(op, tensors):
+def _unsupported_step(op, config):
+    """What of a step's ranks there is no program for."""
+    view, lanes = op.interleaved, config.lanes
+    if view is None or view.blocks == 1:
+        return None
+    ranks = f"ranks of {view.blocks} blocks of {lanes} lanes"
+    if view.outer > 1 or (view.rows, view.inner) != op.conv_out[1:]:
+        return f"{ranks} in the first step of TTConv2d"
+    if view.blocks * lanes % config.rows:
+        return f"{ranks} on {config.rows} rows, which do not divide their {view.blocks * lanes}"
+    return None
+
+
+def _unsupported(op, program):
+    tensors = program.tensors
+    if isinstance(op, TTStepOp):
+        return _unsupported_step(op, program.config)
     if isinstance(op, PoolOp):
         names = (op.x, op.y, op.dx or f"d{op.x}", f"d{op.y}")
         parts = any(_is_part(tensors, name) for name in names)

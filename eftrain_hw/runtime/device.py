@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..compiler.emit import train_name
+from ..compiler.emit import VARIANCES, train_name
 from ..compiler.program import Program
 from ..compiler.scalars import SCALARS, run_time_scalars
 from ..config import AcceleratorConfig
@@ -61,6 +61,11 @@ class StepResult:
     cycles: int = 0
     counters: dict = field(default_factory=dict)
     nonfinite: bool = False
+
+    def plus(self, other):
+        """This run and another one behind it."""
+        counters = {n: self.counters.get(n, 0) + value for n, value in other.counters.items()}
+        return StepResult(self.cycles + other.cycles, counters)
 
 
 class Device(ABC):
@@ -179,7 +184,12 @@ class Device(ABC):
                 number=number, seed=seed, max_grad_norm=self._step["max_grad_norm"],
             )  # fmt: skip
             self.write_tensor(SCALARS, scalars)
-        return self._run(name, np.float32(learning_rate), np.float32(momentum), valid_images)
+        arguments = np.float32(learning_rate), np.float32(momentum), valid_images
+        before = StepResult()
+        prior = self.program.prior
+        if prior is not None and update and name != "infer" and (number - 1) % prior.interval == 0:
+            before = self._run(VARIANCES, *arguments)
+        return before.plus(self._run(name, *arguments))
 
     def _smoothing(self, given):
         loss = self.program.ops[-1]

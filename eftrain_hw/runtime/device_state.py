@@ -5,6 +5,7 @@ from math import sqrt
 import numpy as np
 
 from ..compiler.parameters import parameter_from_device, parameter_to_device, weight_mask
+from ..compiler.state import bond_state, operation_of
 from ..formats import Blocked, format_named
 from .checks import checked_state
 
@@ -22,7 +23,6 @@ class DeviceState:
 
     def __init__(self, program, device):
         self._program, self._device = program, device
-        self._layers = {op.key: op for op in program.ops if hasattr(op, "key")}
         network = program.network
         self.parameters, self.buffers = network.parameters(), network.buffers()
         trained = network.trained()
@@ -37,19 +37,22 @@ class DeviceState:
 
     def _layer(self, name):
         """(operation, name within it) of a parameter such as "3.body.0.weight"."""
-        key, _, parameter = name.rpartition(".")
-        return self._layers[key], parameter
+        return operation_of(self._program, name)
 
     def initial(self, seed):
         """What PyTorch's layers start from, but from NumPy's generator: uniform within
-        1 / sqrt(fan in); 1 and 0 of batch normalisation."""
+        1 / sqrt(fan in); 1 and 0 of batch normalisation. Cores of a tensor train are uniform such
+        that the matrix that they stand for has the variance of PyTorch's."""
         generator, state = np.random.default_rng(seed), {}
         for name, shape in self.parameters.items():
             op, own = self._layer(name)
-            if not hasattr(op, "weight_shape"):
+            if hasattr(op, "bound"):
+                bound = op.bound
+            elif hasattr(op, "weight_shape"):
+                bound = 1 / sqrt(np.prod(op.weight_shape[1:]))
+            else:
                 state[name] = np.full(shape, own == "weight", np.float32)
                 continue
-            bound = 1 / sqrt(np.prod(op.weight_shape[1:]))
             state[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
         for name, shape in self.buffers.items():
             state[name] = np.full(shape, name.endswith("running_var"), np.float32)
@@ -97,6 +100,8 @@ class DeviceState:
             mask = program.tensors.get(f"{name}.mask")
             if mask is not None:  # which weights there are, between groups
                 device.write_tensor(mask.name, weight_mask(op, lanes).astype(mask.dtype))
+        for name, values in bond_state(program).items():
+            device.write_tensor(name, values)
         for name, values in kept.items():
             op, own = self._layer(name.rpartition(".")[0])
             device.write_tensor(name, parameter_to_device(op, own, values, lanes))

@@ -326,6 +326,8 @@ class Trainer:
                 loss=loss,
                 optimizer=optimizer,
             )
+        elif program.prior is not None:
+            raise CheckpointError(f"{path}: a program with a prior must start anew, not resume")
         elif metadata["fingerprint"] != program.fingerprint:
             raise CheckpointError(f"{path} is of another network: {_difference(network, program)}")
         trainer = cls(program, device, seed=int(metadata["seed"]))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from eftrain_hw.compiler.chain import FeatureBiasOp, TTStepOp
 from eftrain_hw.compiler.operations import BatchNormOp
 from eftrain_hw.compiler.parameters import (
     bias_to_device,
@@ -34,6 +35,8 @@ def initial_state(program, *, seed=0, valid=None):
     for op in program.ops:
         if isinstance(op, BatchNormOp):
             state |= _batch_norm_state(op, rng, lanes)
+        if isinstance(op, TTStepOp | FeatureBiasOp):
+            state |= _chain_state(program, op, rng)
         if not isinstance(op, ConvOp):
             continue
         weight = rng.normal(0, 0.3, op.weight_shape).astype(np.float32)
@@ -74,6 +77,21 @@ def _optimizer_state(program, rng):
         if suffix in ("exp_avg", "exp_avg_sq", "accumulated"):
             values = rng.normal(0, 0.1, spec.shape).astype(np.float32)
             state[name] = np.square(values) if suffix == "exp_avg_sq" else values
+    return state
+
+
+def _chain_state(program, op, rng):
+    """A core, or the bias of features."""
+    state, lanes = {}, program.config.lanes
+    for own in op.owned:
+        name, shape = f"{op.key}.{own}", getattr(op, "core_shape", None)
+        shape = shape or (len(op.layout),)
+        values = (rng.normal(0, scale, shape).astype(np.float32) for scale in (0.5, 0.1))
+        master, velocity = (op.to_device(own, each, lanes) for each in values)
+        state |= {f"{name}.master": master, f"{name}.momentum": velocity}
+        if name in program.tensors:
+            format = format_named(program.tensors[name].format)
+            state[name] = Blocked.encode(format, master)
     return state
 
 

@@ -187,13 +187,16 @@ def _connect(state, node, name, value, steps, bias_shape, bias_layout):
     trained, wanted = layer.trained(), value.trained
     tensor, shape, key = value.tensor, state.map_of(value), f"{node.name}.cores"
     shapes = {}
+    fan_in = prod(layer.in_shape) * prod(getattr(layer, "kernel_size", ()))
+    # elements of the matrix are sums over the ranks: of the variance of a uniform 1 / sqrt(fan in)
+    core_bound = 3**0.5 * (3 * fan_in * prod(layer.rank)) ** (-1 / (2 * len(steps)))
     for number, op in enumerate(steps):
         last = number == len(steps) - 1
         op.name, op.key = f"{name} step {number + 1}", key
         op.x, op.in_shape, op.input_gradient = tensor, shape, wanted
         op.y = f"y{node.name}" if last and not layer.bias else f"y{node.name}.{number}"
         op.mask, op.train_weight = number == 0 and value.relu, f"cores.{op.core}" in trained
-        op.raw = last and layer.bias
+        op.raw, op.bound = last and layer.bias, core_bound
         view = op.view
         pixels = (view.rows, view.inner)
         if op.kernel[1] > 1 or view.outer > 1:  # a map of pixels, of which the view makes a row
@@ -217,6 +220,7 @@ def _connect(state, node, name, value, steps, bias_shape, bias_layout):
     op = FeatureBiasOp(
         name=f"{name} bias", x=tensor, y=f"y{node.name}", key=node.name, in_shape=shape,
         out_shape=shape, shape=bias_shape, layout=bias_layout, format=state.format_of("activation"),
+        bound=fan_in**-0.5,
         input_gradient=wanted, train_bias="bias" in trained,
     )  # fmt: skip
     _register(state, op)

@@ -18,8 +18,8 @@ from .body import (
     wait_for,
 )
 from .choose import choose
+from .modes import LOOP, all_phases, from_modes, mode_tilings, phase_tilings
 from .output import drain_tile, is_flat
-from .roles import place_of
 from .vector import pool_tile
 
 __all__ = ["scatter_descriptor", "scatter_tiling"]
@@ -31,7 +31,12 @@ def scatter_tiling(config, run, batch, tensors):
     def make(tiling):
         return scatter_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    return choose(config, backward_tilings(config, run, batch), make, alone=run.alone)
+    def fits(tiling):
+        return tiling.counts["reduction"] == 1
+
+    tilings = mode_tilings(run, backward_tilings(config, run, batch), fits, loop=False)
+    tilings = phase_tilings(config, run, tilings)
+    return choose(config, tilings, make, alone=run.alone)
 
 
 def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
@@ -54,10 +59,11 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
     vertical, horizontal = axes_of(run)
     row_low, rows_in = backward_extent(vertical, rows)
     column_low, columns = backward_extent(horizontal, width)
-    plane = rows_in * columns
+    pitch = run.modes * columns  # from row to row
+    plane = rows_in * pitch
     body.moving_inside = body.inside({"part", "image", "row", "reduction"})
     body.stationary_inside = body.inside({"part", "group", "reduction"})
-    weight = tensors[f"{run.key}.weight"]
+    weight = tensors[run.weight]
 
     if run.bias:
         load_bias(body, tensors[f"{run.key}.bias.master"], group, in_blocks)
@@ -88,11 +94,11 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
     body.step(weights, "vector", "group", group.step * taps * lanes)
     body.step(weights, "vector", "reduction", reduction * in_blocks * taps * lanes)
 
-    size, tile = (out_height, out_width), (rows_in, columns)
-    source = place_of(tensors, run.source)
-    moving = body.moving_tile(source, out_blocks, size, tile, (row_low, column_low))
+    size, tile = (out_height * run.modes, out_width), (rows_in * run.modes, columns)
+    source, origin = run.place(tensors, run.source), (row_low * run.modes, column_low)
+    moving = body.moving_tile(source, run.rank_blocks, size, tile, origin)
     wait_for(moving, producers)
-    body.step(moving, "row", "row", rows // sh)
+    body.step(moving, "row", "row", rows // sh * run.modes)
 
     flat = is_flat(config, height, width)
 
@@ -146,29 +152,40 @@ def scatter_descriptor(config, run, tensors, tiling, producers, pool, tag):
                     "outer1": row_taps,
                     "outer2": column_taps,
                     "moving_outer0": plane,
-                    "moving_outer1": -vertical.pixel_step * columns,
+                    "moving_outer1": -vertical.pixel_step * pitch,
                     "moving_outer2": -horizontal.pixel_step,
                     "stationary_outer0": group.blocks * taps * lanes,
                     "stationary_outer1": vertical.tap_step * kw * lanes,
                     "stationary_outer2": horizontal.tap_step * lanes,
-                    "moving_inner1": reduction * plane,
-                    "moving_inner2": columns,
+                    "moving_inner1": reduction // run.modes * plane,
+                    "moving_inner2": pitch,
                     "moving_inner3": 1,
-                    "moving_base": (row_origin - row_low) * columns + column_origin - column_low,
+                    "moving_base": (row_origin - row_low) * pitch + column_origin - column_low,
                     "stationary_base": (row_tap * kw + column_tap) * lanes,
                     "stationary_block_step": taps * lanes,
                 },
             )
             body.last(command, "outer0", "reduction", last["reduction"])
             body.last(command, "moving_inner1", "reduction", last["reduction"] * plane)
-            body.last(command, "stationary_outer0", "group", group.last_blocks * taps * lanes)
+            from_modes(run, command, columns, plane, group.blocks * taps * lanes)
+            for outer, blocks in _block_loops(run):
+                last_step = blocks * group.last_blocks * taps * lanes
+                body.last(command, f"stationary_{outer}", "group", last_step)
             real.append(command)
+    real = all_phases(body, config, run, real, width)
     order = _in_order_with_bias if run.bias else _in_order
     body.commands += order(body, real, hollow)
     drain_tile(body, config, run, tensors, group, (in_blocks, height, width))
     if pool is not None:
         pool_tile(body, pool, tensors)
     return body.descriptor(tag)
+
+
+def _block_loops(run):
+    """(loop, output blocks from one of its iterations to the next)."""
+    if run.view is None:
+        return [("outer0", 1)]
+    return [("outer0", run.rank_blocks), ("outer1", 1)]
 
 
 def _in_order(body, real, hollow):
@@ -178,7 +195,7 @@ def _in_order(body, real, hollow):
     tiles, as many as the innermost loop counts. Where one command would both take and release the
     bank, another one takes it, which starts a single pixel.
     """
-    tiling, reduction = body.tiling, body.mask("reduction")
+    tiling, reduction = body.tiling, body.mask("reduction", LOOP)
     if not real:  # windows that see nothing but padding
         real, hollow = hollow, []
     inner = [name for name in tiling.loops if name != "reduction" and tiling.counts[name] > 1][-1:]

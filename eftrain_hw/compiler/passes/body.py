@@ -110,14 +110,14 @@ class Body:
         ----------
         place : Place
         blocks : int
-            Channel blocks of a part.
+            Channel blocks of a part, all of which a tile has where the pass adds up over more.
         size, tile : (int, int)
             Rows and columns of the map and of a tile.
         origin : (int, int)
             Row and column where the first tile starts.
         """
         full, last = self.tiling.full, self.tiling.last
-        images, reduction = full["image"], full["reduction"]
+        images, reduction = full["image"], min(full["reduction"], blocks)
         plane = size[0] * size[1]
         # maps of one pixel: the blocks of an image, or of all, lie side by side like columns
         flat = size == tile == (1, 1) and origin == (0, 0)
@@ -200,6 +200,7 @@ class Groups:
 def accumulator_flags(body, commands, reduction, *, acquire=True, moving=True):
     """The first command takes operands and a bank, the last one lets them go.
 
+    `reduction` is the mask of the loops inside a bank; each iteration of "mode" starts other sums.
     Without `acquire` the bank has been taken by a command before them; without `moving` there is no
     moving operand.
     """
@@ -215,7 +216,7 @@ def accumulator_flags(body, commands, reduction, *, acquire=True, moving=True):
         last.patch(OR_LAST, f"release_{name}", inside, 1)
     last.patch(OR_LAST, "release_accumulator", reduction, 1)
     for command in commands:
-        command.patch(OR_FIRST, "init", reduction, 1)
+        command.patch(OR_FIRST, "init", reduction & ~body.mask("mode"), 1)
 
 
 def load_bias(body, tensor, group, blocks):

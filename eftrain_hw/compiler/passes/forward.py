@@ -16,8 +16,8 @@ from .body import (
     wait_for,
 )
 from .choose import choose
-from .output import drain_tile, is_flat
-from .roles import place_of
+from .modes import LOOP, interleave, mode_tilings
+from .output import drain_interleaved, drain_tile, is_flat
 from .vector import pool_steps, pool_tile
 
 __all__ = ["gather_descriptor", "gather_tiling", "pools_with"]
@@ -29,7 +29,13 @@ def gather_tiling(config, run, batch, tensors):
     def make(tiling):
         return gather_descriptor(config, run, tensors, tiling, (), None, 0)
 
-    return choose(config, forward_tilings(config, run, batch), make, alone=run.alone)
+    def fits(tiling):
+        """A command for each m has one size of the stationary buffer."""
+        even = tiling.last["reduction"] == tiling.full["reduction"]
+        return run.rank_blocks == 1 or even and tiling.counts["group"] == 1
+
+    tilings = mode_tilings(run, forward_tilings(config, run, batch), fits)
+    return choose(config, tilings, make, alone=run.alone)
 
 
 def pools_with(tiling, pool, tensors):
@@ -62,7 +68,7 @@ def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
     columns = (width - 1) * run.stride[1] + (kw - 1) * dw + 1
     body.moving_inside = body.inside({"part", "image", "row", "reduction"})
     body.stationary_inside = body.inside({"part", "group", "reduction"})
-    weight = tensors[f"{run.key}.weight"]
+    weight = tensors[run.weight]
 
     if run.bias:
         load_bias(body, tensors[f"{run.key}.bias.master"], group, out_blocks)
@@ -95,7 +101,7 @@ def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
 
     origin = (-run.padding[0], -run.padding[1])
     size, tile = (in_height, in_width), (rows_in, columns)
-    moving = body.moving_tile(place_of(tensors, run.source), in_blocks, size, tile, origin)
+    moving = body.moving_tile(run.place(tensors, run.source), in_blocks, size, tile, origin)
     wait_for(moving, producers)
     body.step(moving, "row", "row", rows * run.stride[0])
 
@@ -138,9 +144,13 @@ def gather_descriptor(config, run, tensors, tiling, producers, pool, tag):
     body.last(compute, "inner2", "row", last["row"])
     body.last(compute, "moving_inner1", "reduction", last["reduction"] * plane)
     body.last(compute, "stationary_block_step", "reduction", last["reduction"] * taps * lanes)
-    accumulator_flags(body, [compute], body.mask("reduction"))
+    interleave(body, config, run, compute, group, images, rows)
+    accumulator_flags(body, [compute], body.mask("reduction", LOOP))
 
-    drain_tile(body, config, run, tensors, group, (out_blocks, height, width))
+    if run.view is None:
+        drain_tile(body, config, run, tensors, group, (out_blocks, height, width))
+    else:
+        drain_interleaved(body, config, run, tensors, group)
     if pool is not None:
         pool_tile(body, pool, tensors)
     return body.descriptor(tag)

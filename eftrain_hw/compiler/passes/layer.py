@@ -17,7 +17,7 @@ __all__ = [
 def forward_tiling(config, op, batch, tensors):
     """The tiling of FP."""
     tiling = backward.scatter_tiling if op.transposed else forward.gather_tiling
-    return tiling(config, forward_pass(op), batch, tensors)
+    return tiling(config, forward_pass(op), batch * op.maps, tensors)
 
 
 def forward_descriptor(config, op, tensors, tiling, producers, pool, tag):
@@ -26,7 +26,7 @@ def forward_descriptor(config, op, tensors, tiling, producers, pool, tag):
     Parameters
     ----------
     config : AcceleratorConfig
-    op : ConvOp
+    op : ArrayOp
     tensors : dict
     tiling : Tiling
     producers : collection of str
@@ -50,7 +50,7 @@ def backward_descriptor(config, op, batch, tensors, producers, tag):
         tiling, make = forward.gather_tiling, forward.gather_descriptor
     else:
         tiling, make = backward.scatter_tiling, backward.scatter_descriptor
-    tiling = tiling(config, run, batch, tensors)
+    tiling = tiling(config, run, batch * op.maps, tensors)
     return make(config, run, tensors, tiling, producers, None, tag), tiling
 
 
@@ -61,7 +61,7 @@ def weight_gradient_descriptor(config, op, batch, tensors, producers, tag):
     `producers` are the engines that make dy; none where BP has waited for them.
     """
     return weight_gradient_tiling_and_descriptor(
-        config, gradient_pass(op), batch, tensors, producers, tag
+        config, gradient_pass(op), batch * op.maps, tensors, producers, tag
     )
 
 

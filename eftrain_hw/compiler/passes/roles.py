@@ -1,6 +1,6 @@
 """What a pass of a layer on the array reads, makes and adds: the same for both directions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = [
     "ArrayPass",
@@ -56,6 +56,8 @@ class ArrayPass:
     -------
     name, key : str
         As ConvOp.
+    weight : str
+        The tensor of the weights.
     in_shape, out_shape : (int, int, int)
         Blocks, height and width on the convolution's input and output side.
     kernel, stride, padding, dilation : (int, int)
@@ -73,10 +75,15 @@ class ArrayPass:
         As ConvOp.
     wide : (bool, bool)
         Whether low digits of the moving and of the stationary operand are read too.
+    maps : int
+        Of the convolution, an image; they lie as images do.
+    view : StepView or None
+        Where the vectors on the output side are stored; None: as the convolution makes them.
     """
 
     name: str
     key: str
+    weight: str
     in_shape: tuple
     out_shape: tuple
     kernel: tuple
@@ -93,6 +100,8 @@ class ArrayPass:
     split: tuple | None = None
     alone: bool = False
     wide: tuple = (False, False)
+    maps: int = 1
+    view: object = None
 
     @property
     def mask(self):
@@ -107,15 +116,30 @@ class ArrayPass:
     def out_blocks(self):
         return self.out_shape[0] // self.parts
 
+    @property
+    def modes(self):
+        """Parts of the output's blocks whose pixels lie interleaved."""
+        return 1 if self.view is None else self.view.modes
+
+    @property
+    def rank_blocks(self):
+        """Output blocks of each of them."""
+        return self.out_blocks // self.modes
+
+    def place(self, tensors, name):
+        """`Place` of a tensor that is walked map by map."""
+        place = place_of(tensors, name)
+        return replace(place, pitch=place.pitch // self.maps)
+
 
 def _common(op, name):
-    names = ("name", "key", "in_shape", "out_shape", "kernel", "stride", "padding", "dilation")
-    values = {name: getattr(op, name) for name in (*names, "parts", "alone")}
-    if op.transposed:
-        values |= {"in_shape": op.out_shape, "out_shape": op.in_shape}
+    names = ("name", "key", "kernel", "stride", "padding", "dilation", "parts", "alone", "maps")
+    values = {name: getattr(op, name) for name in names}
+    sides = (op.conv_out, op.conv_in) if op.transposed else (op.conv_in, op.conv_out)
+    values |= dict(zip(("in_shape", "out_shape"), sides))
     if op.wide:
         values["wide"] = op.wide[name]
-    return values
+    return values | {"weight": f"{op.key}.{op.weight_name}", "view": op.interleaved}
 
 
 def forward_pass(op):
@@ -150,6 +174,7 @@ def bias_pass(op):
     return ArrayPass(
         name=op.name,
         key=op.key,
+        weight=None,
         in_shape=(1, height, width),
         out_shape=op.out_shape,
         kernel=(1, 1),

@@ -116,9 +116,9 @@ def loss_descriptor(config, op, batch, tensors, tag):
 
 
 def update_descriptor(config, op, tensors, tag):
-    """SGD of a layer's weights and biases."""
+    """SGD of a layer's parameters."""
     commands = []
-    for name in ("weight", "bias") if op.bias else ("weight",):
+    for name in op.names:
         prefix = f"{op.key}.{name}"
         if f"{prefix}.momentum" not in tensors:  # frozen
             continue

@@ -6,8 +6,8 @@ from ...vector.commands import DRAIN
 from ..tile_strips import weight_gradient_tilings
 from .body import Body, Groups, accumulator_flags, line, wait_for
 from .choose import choose
+from .modes import LOOP, by_modes, mode_tilings
 from .pace import paced
-from .roles import place_of
 from .strips import drain_biases, strip_tile
 
 __all__ = ["weight_gradient_tiling_and_descriptor"]
@@ -34,7 +34,11 @@ def weight_gradient_tiling_and_descriptor(config, run, batch, tensors, producers
     def make(tiling):
         return _descriptor(config, run, batch, tensors, tiling, producers, tag)
 
-    tiling = choose(config, weight_gradient_tilings(config, run, batch), make, alone=run.alone)
+    def fits(tiling):
+        return tiling.counts["group"] == 1
+
+    tilings = mode_tilings(run, weight_gradient_tilings(config, run, batch), fits)
+    tiling = choose(config, tilings, make, alone=run.alone)
     return make(tiling), tiling
 
 
@@ -62,14 +66,14 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
         body,
         run,
         "stationary",
-        place_of(tensors, run.result),
+        run.place(tensors, run.result),
         batch,
-        group.blocks,
-        out_blocks,
-        (height, width),
-        (rows, strip_columns),
+        min(group.blocks, run.rank_blocks),
+        run.rank_blocks,
+        (height * run.modes, width),
+        (rows * run.modes, strip_columns),
         (0, 0),
-        (1, 1),
+        (run.modes, 1),
     )
     wait_for(stationary, producers)
     body.step(stationary, "vector", "group", group.step * height * width)
@@ -78,7 +82,7 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
         body,
         run,
         "moving",
-        place_of(tensors, run.source),
+        run.place(tensors, run.source),
         batch,
         column,
         in_blocks,
@@ -92,6 +96,11 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
     body.step(moving, "row", "tap", tap * dh)
 
     plane = rows_in * columns
+    # of dy: from one m to the next, from one rank block to the next
+    mode_step = strip_columns * lanes
+    rank_step = rows * run.modes * mode_step
+    if run.view is None:
+        mode_step = rank_step
     compute = body.add(
         COMPUTE,
         {
@@ -105,7 +114,7 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
             "moving_outer1": sh * columns * lanes,
             "moving_outer2": sw * lanes,
             "stationary_outer0": group.blocks * rows * strip_columns * lanes,
-            "stationary_outer1": strip_columns * lanes,
+            "stationary_outer1": run.modes * strip_columns * lanes,
             "stationary_outer2": lanes,
             "inner0": column,
             "inner1": tap,
@@ -120,7 +129,7 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
             "accumulator_inner2": lanes,
             "accumulator_inner3": 1,
             "accumulator_m_step": positions + 1,
-            "stationary_block_step": rows * strip_columns * lanes,
+            "stationary_block_step": rank_step if run.rank_blocks > 1 else mode_step,
             "ones_position": positions,
         },
     )
@@ -133,14 +142,16 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
     )
     body.last(compute, "inner0", "column", last["column"])
     body.last(compute, "inner1", "tap", last["tap"])
-    accumulator_flags(body, [compute], body.mask("image", "row"))
-    done = body.mask("image", "row")
+    banked = group.m_tiles // run.modes * (positions + 1)
+    by_modes(body, config, run, compute, group, stationary=mode_step, accumulators=banked)
+    done = body.mask("image", "row", LOOP)
+    accumulator_flags(body, [compute], done)
     once = body.mask("column", "tap")
     if run.bias:
         compute.patch(OR_FIRST, "ones", once, 1)
         gradient = tensors[f"{run.key}.bias.gradient"]
         drain_biases(body, gradient, group, out_blocks, positions, {}, once, done)
-    mask = tensors.get(f"{run.key}.weight.mask")
+    mask = tensors.get(f"{run.weight}.mask")
     drain = body.add(
         DRAIN,
         {
@@ -153,7 +164,7 @@ def _descriptor(config, run, batch, tensors, tiling, producers, tag):
             "run": tap * kw * lanes,
             "accumulator_image_step": tap * kw * lanes,
             "accumulator_m_step": positions + 1,
-            "base": line(tensors[f"{run.key}.weight.gradient"]),
+            "base": line(tensors[f"{run.weight}.gradient"]),
             "mask_base": 0 if mask is None else line(mask),
             "image_stride": taps * lanes,
             "block_stride": in_blocks * taps * lanes,

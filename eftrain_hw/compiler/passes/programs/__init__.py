@@ -1,5 +1,6 @@
 """Vector programs of the operations that neither the array nor a command of its own carries out."""
 
+from ...chain import FeatureBiasOp
 from ...operations import (
     ActivationOp,
     AddOp,
@@ -16,6 +17,7 @@ from .batch_norm import batch_norm_backward, batch_norm_forward
 from .constants import Constants
 from .context import Context, scratch_spec
 from .dropout import dropout_backward, dropout_forward
+from .feature_bias import feature_bias_backward, feature_bias_forward
 from .job import process_descriptors
 from .join import (
     add_backward,
@@ -27,9 +29,11 @@ from .join import (
 from .loss import squared_error_jobs
 from .optimizer import accumulate_jobs, clip_jobs, update_jobs
 from .pooling import average_backward, average_forward, max_backward, max_forward
+from .rank_prior import PRIOR, prior_spec, prior_update_jobs, variance_jobs
 
 __all__ = [
     "OPERATIONS",
+    "PRIOR",
     "Constants",
     "Context",
     "accumulate_jobs",
@@ -38,9 +42,12 @@ __all__ = [
     "depends_on_training",
     "forward_jobs",
     "loss_jobs",
+    "prior_spec",
+    "prior_update_jobs",
     "process_descriptors",
     "scratch_spec",
     "update_jobs",
+    "variance_jobs",
 ]
 
 _MAKERS = {
@@ -51,6 +58,7 @@ _MAKERS = {
     ConcatOp: (concat_forward, concat_backward),
     DropoutOp: (dropout_forward, dropout_backward),
     FanoutOp: (None, fanout_backward),
+    FeatureBiasOp: (feature_bias_forward, feature_bias_backward),
     MaxPoolOp: (max_forward, max_backward),
 }
 OPERATIONS = (*_MAKERS, SquaredErrorOp)

@@ -26,12 +26,14 @@ class Context:
     constants : Constants
     training : bool
         Of the forward pass: statistics of the batch, dropout.
+    bonds : list of Bond
+        Where ranks with a prior meet.
     """
 
     def __init__(self, program, constants):
         self.config, self.batch = program.config, program.batch_size
         self.tensors, self.constants = program.tensors, constants
-        self.optimizer = program.optimizer
+        self.optimizer, self.bonds = program.optimizer, program.bonds
         self.training = True
 
     def map(self, name, shape=None):
@@ -93,6 +95,9 @@ def scratch_spec(program):
             vectors = max(vectors, prod(program.tensors[op.logits].shape[:-1]))
         elif isinstance(op, VectorOp) and op.mask and op.input_gradient:
             vectors = max(vectors, program.batch_size * prod(op.in_shape))
+    for bond in program.bonds:  # a gradient and new values
+        cores = (program.tensors[f"{core}.master"] for core in (bond.output, bond.input))
+        vectors = max(vectors, *(2 * prod(core.shape[:-1]) for core in cores))
     if not vectors:
         return None
     return TensorSpec(SCRATCH, SCRATCH, "fp32", (vectors, config.lanes), config.format)

@@ -108,29 +108,43 @@ def _adam(optimizer):
     ]  # fmt: skip
 
 
-def update_jobs(context, name):
-    """New values of a parameter and its state, and its compute copy."""
+def update_jobs(context, name, *, gradient=None, result=None):
+    """New values of a parameter and its state, and its compute copy.
+
+    Parameters
+    ----------
+    context : Context
+    name : str
+    gradient : TensorSpec or None
+        What the optimizer sees; None: the parameter's.
+    result : (TensorSpec, int) or None
+        Where the new values go, from which vector on; None: where the old ones are, and their
+        compute copy is made.
+    """
     optimizer, lanes = context.optimizer, context.config.lanes
     master, copy = context.tensors[f"{name}.master"], context.tensors.get(name)
     state = [context.tensors[f"{name}.{each}"] for each in optimizer.STATE]
-    gradient = context.gradient(name)
+    gradient = gradient or context.gradient(name)
+    place, start = result or (master, 0)
+    if result is not None:
+        copy = None
     adam = "exp_avg" in optimizer.STATE
     steps = _adam(optimizer) if adam else _momentum(optimizer)
     if copy is None:
         steps = [
             I(**{**vars(step), "to": tuple(to for to in step.to if to != "e")}) for step in steps
         ]
-    reads, writes = Raws(*state), Raws(master, *(state if adam else ()))
+    reads, writes = Raws(*state), Raws(place, *(state if adam else ()))
     tensors = {"a": gradient, "b": reads.spec, "c": master, "w0": writes.spec, "w1": state[0]}
     if copy is not None:
         tensors["e"] = copy
 
     def make(first, size, count, part):
         def extent(**starts):
-            walks = {n: Walk(start + first, (0, 0, 0, 1)) for n, start in starts.items()}
+            walks = {n: Walk(at + first, (0, 0, 0, 1)) for n, at in starts.items()}
             return Extent((1, 1, 1, size), **walks)
 
-        extents = [extent(a=0, b=0, c=0, e=0, w0=writes.at(master), w1=0)]
+        extents = [extent(a=0, b=0, c=0, e=0, w0=writes.at(place) + start, w1=0)]
         if adam:
             extents += [extent(b=reads.at(spec), w0=writes.at(spec)) for spec in state]
         outer = dict.fromkeys(tensors, size)
