@@ -8,7 +8,6 @@ __all__ = [
     "EF_TRAIN_STEP",
     "LAYERS",
     "VGG16",
-    "layers_of",
 ]
 
 CIFAR_BATCHES = (16, 4)
@@ -98,11 +97,3 @@ LAYERS = {
     ],
     "VGG-16, batch 16": list(VGG16.values()),
 }
-
-
-def layers_of(names):
-    """(section, layer, pass) of everything in some sections."""
-    for section in names:
-        for layer in LAYERS[section]:
-            for which in layer.passes:
-                yield section, layer, which

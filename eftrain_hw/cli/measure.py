@@ -1,6 +1,7 @@
 """`eftrain bench`, `eftrain plan`."""
 
 import json
+import sys
 from pathlib import Path
 
 from ..config import AcceleratorConfig
@@ -62,11 +63,15 @@ def plan_command(arguments):
         )
 
 
+def _say(text):
+    print(f"[explore] {text}", file=sys.stderr, flush=True)
+
+
 def _explore(network, config, arguments, device):
     """Print the configurations for the board that none beats; return the `Exploration`."""
     from ..compiler.explore import Point, explore
 
-    found = explore(network, config, arguments.batch, device)
+    found = explore(network, config, arguments.batch, device, progress=_say)
     if not found.points:
         raise ValueError(f"--explore: no configuration of this network fits {device}")
     print(

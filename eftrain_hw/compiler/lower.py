@@ -62,9 +62,9 @@ def _is_transparent(layer):
 class _Lowering:
     """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision):
+    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision, quick):
         self.network, self.loss = network, loss
-        self.state = State(network, config, batch_size, optimizer, orders, precision)
+        self.state = State(network, config, batch_size, optimizer, orders, precision, quick)
         self.values = {}
 
     def run(self):
@@ -191,7 +191,9 @@ class _Lowering:
         return LossOp("loss", last.y, gradient, value.shape[0], self.loss.label_smoothing)
 
 
-def lower(network, config, batch_size, loss=None, optimizer=None, precision=None):
+def lower(
+    network, config, batch_size, loss=None, optimizer=None, precision=None, quick=False
+):
     """Operations in forward order (the loss last) and the tensors by name.
 
     ReLU is fused into what makes its input, Flatten costs nothing, and Linear becomes a 1x1
@@ -209,6 +211,8 @@ def lower(network, config, batch_size, loss=None, optimizer=None, precision=None
         None: SGD; says which state each parameter has.
     precision : Precision or None
         Widths of tensor-train layers, and of activations and gradients; None: all as the format.
+    quick : bool
+        Estimates choose how the lanes share out the pixels of a weight gradient, not the model.
 
     Raises
     ------
@@ -221,7 +225,7 @@ def lower(network, config, batch_size, loss=None, optimizer=None, precision=None
     for orders in contraction_orders(network, config, batch_size):
         try:
             return _Lowering(
-                network, config, batch_size, loss, optimizer, orders, precision
+                network, config, batch_size, loss, optimizer, orders, precision, quick
             ).run()
         except LayoutError as error:
             refusal = refusal or error

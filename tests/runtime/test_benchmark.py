@@ -282,7 +282,7 @@ def test_what_does_not_fit_is_named(capsys):
 def test_performance_page(monkeypatch):
     """The page of `make bench` has a row for every pass, and names what is wrong."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
-    from bench_layers import EF_TRAIN, LAYERS, VGG16, layers_of
+    from bench_layers import EF_TRAIN, LAYERS, VGG16
     from bench_table import performance_page
 
     assert {name: set(layer.passes) for name, layer in VGG16.items()} == {
@@ -300,7 +300,9 @@ def test_performance_page(monkeypatch):
     }
     layers = [
         {"section": section, "layer": str(layer), "pass": which, **report}
-        for section, layer, which in layers_of(LAYERS)
+        for section, found in LAYERS.items()
+        for layer in found
+        for which in layer.passes
     ]
     layers[0] |= {"bit_exact": False, "model_cycles": None}
     step = {"network": "VGG-16", "ef_train": None, **report, "rtl_cycles": None}

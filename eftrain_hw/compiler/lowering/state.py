@@ -58,13 +58,15 @@ class State:
     precision : Precision or None
     orders : dict
         By the name of a TTLinear's node: whether its cores are contracted from the last one on.
+    quick : bool
+        Estimates choose instead of the model.
     """
 
-    def __init__(self, network, config, batch_size, optimizer, orders, precision=None):
+    def __init__(self, network, config, batch_size, optimizer, orders, precision=None, quick=False):
         self.network, self.config, self.batch = network, config, batch_size
         self.optimizer = optimizer
         self.ops, self.tensors, self.makers, self.users = [], {}, {}, {}
-        self.orders, self.precision = orders, precision
+        self.orders, self.precision, self.quick = orders, precision, quick
         self.dropouts = 0
 
     def blocks(self, value):

@@ -225,7 +225,7 @@ def _network(layer):
 def _lowered(layer, config, alone):
     """The layer's operation and tensors, as the compiler makes them, with names of their own."""
     network, index = _network(layer)
-    ops, tensors = lower(network, config, layer.batch)
+    ops, tensors = lower(network, config, layer.batch, quick=True)
     op = next(op for op in ops if op.name.startswith(f"{index}."))
     names = {op.x: "x", op.y: "y", f"d{op.x}": "dx", f"d{op.y}": "dy"}
     names |= {name: name.replace(op.key, _NAME, 1) for name in tensors
