@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 from bench_cache import known, remember
-from bench_layers import CIFAR_BATCHES, EF_TRAIN_STEP, LAYERS
+from bench_layers import CIFAR_BATCHES, EF_TRAIN_STEP, LAYERS, bar_of
 from bench_table import performance_page
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
@@ -72,7 +72,7 @@ def bench_layer(config, layer):
                 reports[which] = bench.run(which)
                 remember(config, layer, program, which, reports[which])
     for which, report in reports.items():
-        report["model_cycles"] = model_cycles(program, which)
+        report |= {"model_cycles": model_cycles(program, which), "bar": bar_of(layer)}
     return list(reports.values())
 
 
