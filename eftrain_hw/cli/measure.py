@@ -95,11 +95,15 @@ def plan_command(arguments):
         )
 
 
+def _say(text):
+    print(f"[explore] {text}", file=sys.stderr, flush=True)
+
+
 def _explore(network, config, arguments, device):
     """Print the configurations for the board that none beats; return the `Exploration`."""
     from ..compiler.explore import Point, explore
 
-    found = explore(network, config, arguments.batch, device)
+    found = explore(network, config, arguments.batch, device, progress=_say)
     if not found.points:
         raise ValueError(f"--explore: no configuration of this network fits {device}")
     print(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from . import optim
-from .compile import compile_network, prepare
+from .compile import complete, prepare
 from .nn import CrossEntropyLoss
 from .program import ConvOp
 from .resources import resources
@@ -24,7 +24,8 @@ CHOICES = {
 }
 """Values that are tried for fields of the configuration; `stationary_words` is `moving_words`."""
 
-_WORTH = 0.99  # of the cycles of what takes no more of the device: more than that is no gain
+_WORTH = 0.99  # of the cycles of what takes no more of the device: more than that is no gain,
+_ESTIMATED = 0.995  # nor more than that where cycles are estimates: the model takes seconds
 
 
 @dataclass
@@ -105,6 +106,24 @@ def _configurations(base, choices):
             continue
 
 
+def _prepared(network, config, batch_size):
+    """The step of a configuration among many: estimates choose how lanes share pixels out.
+
+    Raises
+    ------
+    ValueError
+        The configuration cannot carry the network out.
+    """
+    return prepare(
+        network,
+        config,
+        batch_size=batch_size,
+        loss=CrossEntropyLoss(),
+        optimizer=optim.SGD(lr=0.01, momentum=0.9),
+        quick=True,
+    )
+
+
 def _estimated(network, config, batch_size):
     """The tile search's own estimate of a step's cycles on the array.
 
@@ -113,9 +132,7 @@ def _estimated(network, config, batch_size):
     ValueError
         The configuration cannot carry the network out.
     """
-    program = prepare(
-        network, config, batch_size=batch_size, loss=CrossEntropyLoss(), optimizer=optim.SGD(lr=1)
-    )
+    program = _prepared(network, config, batch_size)
     cycles = 0
     for op in program.ops:
         if isinstance(op, ConvOp):
@@ -128,22 +145,16 @@ def _estimated(network, config, batch_size):
 
 def _modelled(network, config, batch_size):
     """Cycles of a step by the model."""
-    program = compile_network(
-        network,
-        config,
-        batch_size=batch_size,
-        loss=CrossEntropyLoss(),
-        optimizer=optim.SGD(lr=0.01, momentum=0.9),
-    )
+    program = complete(_prepared(network, config, batch_size))
     return round(program_time(config, program.descriptors["train"]))
 
 
-def explore(network, base, batch_size, device="xc7z020", choices=None):
+def explore(network, base, batch_size, device="xc7z020", choices=None, progress=None):
     """The configurations of `choices` around `base` that fit into a device and may be best.
 
-    The tile search's estimates choose those that the model then looks at: all that are faster than
-    what takes no more LUTs and block RAMs. Of those that take the same only the best one, with the
-    largest buffers, is looked at.
+    The tile search's estimates choose those that the model then looks at: all that are faster, by
+    half a percent or more, than what takes no more LUTs and block RAMs. Of those that take the same
+    only the best one, with the largest buffers, is looked at.
 
     Parameters
     ----------
@@ -154,6 +165,8 @@ def explore(network, base, batch_size, device="xc7z020", choices=None):
         See `devices.DEVICES`.
     choices : dict or None
         Values to try by field; None is `CHOICES`.
+    progress : callable or None
+        Called with a line of text before the model looks at a configuration.
 
     Returns
     -------
@@ -175,8 +188,10 @@ def explore(network, base, batch_size, device="xc7z020", choices=None):
         key = used.lut, used.ff, used.dsp, used.bram
         if key not in alike or cycles <= alike[key].step_cycles:  # larger buffers come later
             alike[key] = Point(config, used, cycles)
-    points = []
-    for point in pareto(list(alike.values())):
+    points, likely = [], pareto(list(alike.values()), _ESTIMATED)
+    for number, point in enumerate(likely, 1):
+        if progress:
+            progress(f"{number} of {len(likely)}: {point.name}, {point.resources.lut:,} LUT")
         try:
             cycles = _modelled(network, point.config, batch_size)
         except ValueError:  # a descriptor that is too long

@@ -63,10 +63,12 @@ def _is_transparent(layer):
 class _Lowering:
     """Walks the nodes once; holds what each of them gives."""
 
-    def __init__(self, network, config, batch_size, loss, optimizer, orders, precision, formats):
+    def __init__(
+        self, network, config, batch_size, loss, optimizer, orders, precision, formats, quick
+    ):
         self.network, self.loss = network, loss
         self.state = State(
-            network, config, batch_size, optimizer, orders, precision, formats
+            network, config, batch_size, optimizer, orders, precision, formats, quick
         )
         self.values = {}
 
@@ -206,7 +208,8 @@ class _Lowering:
 
 
 def lower(
-    network, config, batch_size, loss=None, optimizer=None, precision=None, formats=None
+    network, config, batch_size, loss=None, optimizer=None, precision=None, formats=None,
+    quick=False,
 ):
     """Operations in forward order (the loss last) and the tensors by name.
 
@@ -227,6 +230,8 @@ def lower(
         Widths of tensor-train layers, and of activations and gradients; None: all as the format.
     formats : None, str or tuple
         As `nn.formats.pass_formats` returns them, for the passes that layers leave open.
+    quick : bool
+        Estimates choose how the lanes share out the pixels of a weight gradient, not the model.
 
     Raises
     ------
@@ -239,7 +244,7 @@ def lower(
     for orders in contraction_orders(network, config, batch_size):
         try:
             return _Lowering(
-                network, config, batch_size, loss, optimizer, orders, precision, formats
+                network, config, batch_size, loss, optimizer, orders, precision, formats, quick
             ).run()
         except LayoutError as error:
             refusal = refusal or error

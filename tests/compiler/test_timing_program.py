@@ -3,11 +3,23 @@
 import pytest
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
+from eftrain_hw.array.commands import COMPUTE
 from eftrain_hw.compiler.plan import plan_step
-from eftrain_hw.compiler.timing import DescriptorTime, Timing, descriptor_time, program_cycles
+from eftrain_hw.compiler.timing import (
+    DescriptorTime,
+    Machine,
+    Memory,
+    Timing,
+    descriptor_time,
+    program_cycles,
+)
 from eftrain_hw.compiler.timing import model as timing_model
 from eftrain_hw.compiler.timing.vector import VectorCost
+from eftrain_hw.dma.commands import DESTINATIONS, LOAD
 from eftrain_hw.networks import cifar_cnn, vgg16
+from eftrain_hw.runtime.benchmark import Layer
+from eftrain_hw.runtime.benchmark.layer import layer_program
+from eftrain_hw.vector.commands import DRAIN
 
 
 def compiled(network, batch=4, config=None):
@@ -159,3 +171,26 @@ def test_vgg16_step_overlaps(vgg):
     alone = sum(p.model_cycles for p in vgg.passes)
     array = sum(p.model_cycles for p in vgg.passes if p.macs)
     assert 0.97 * array < vgg.step_cycles < alone
+
+
+@pytest.mark.parametrize(
+    ("gone", "stuck"),
+    [
+        ("weights", "load, compute, drain, sequencer"),  # the array has no operand
+        ("compute", "load, drain, sequencer"),  # two tiles fill the slots
+        ("drain", "load, compute, sequencer"),  # two banks are full
+    ],
+)
+def test_a_program_that_never_ends_is_refused(gone, stuck):
+    config = AcceleratorConfig(rows=4, lanes=4)
+    layer = Layer(in_channels=8, out_channels=8, height=24, width=24, kernel=3, padding=1, batch=8)
+    (descriptor,) = layer_program(layer, config).descriptors["fp"]
+    kept = {
+        "weights": lambda c: c.layout is not LOAD
+        or c.values["destination"] != DESTINATIONS["stationary"],
+        "compute": lambda c: c.layout is not COMPUTE,
+        "drain": lambda c: c.layout is not DRAIN,
+    }[gone]
+    descriptor.commands = [command for command in descriptor.commands if kept(command)]
+    with pytest.raises(RuntimeError, match=f"with commands left: .*{stuck}$"):
+        Machine(config, Memory()).run([descriptor])

@@ -282,7 +282,7 @@ def test_what_does_not_fit_is_named(capsys):
 def test_performance_page(monkeypatch):
     """The page of `make bench` has a row for every pass, and names what is wrong."""
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "scripts")
-    from bench_layers import EF_TRAIN, LAYERS, VGG16, layers_of
+    from bench_layers import EF_TRAIN, LAYERS, VGG16, bar_of
     from bench_table import performance_page
 
     assert {name: set(layer.passes) for name, layer in VGG16.items()} == {
@@ -295,12 +295,15 @@ def test_performance_page(monkeypatch):
         "model_cycles": 1010,
         "roofline_cycles": 980.0,
         "utilisation": 0.97,
+        "mac_busy": 970,
         "stalls": {"moving": 5, "accumulator": 20},
         "bit_exact": True,
     }
     layers = [
-        {"section": section, "layer": str(layer), "pass": which, **report}
-        for section, layer, which in layers_of(LAYERS)
+        {"section": section, "layer": str(layer), "pass": which, "bar": bar_of(layer), **report}
+        for section, found in LAYERS.items()
+        for layer in found
+        for which in layer.passes
     ]
     layers[0] |= {"bit_exact": False, "model_cycles": None}
     step = {"network": "VGG-16", "ef_train": None, **report, "rtl_cycles": None}

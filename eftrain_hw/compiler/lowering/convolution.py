@@ -98,7 +98,7 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
 def splits(state, op):
     """How the lanes share out the pixels in the gradients of the weights and of the biases."""
     if not op.transposed:
-        split = best_split(state.config, op, state.batch)
+        split = (strip_split if state.quick else best_split)(state.config, op, state.batch)
         return split, split
     convolution = replace(op, in_shape=op.out_shape, out_shape=op.in_shape)
     split = strip_split(state.config, convolution, state.batch)

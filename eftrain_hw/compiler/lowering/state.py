@@ -60,15 +60,19 @@ class State:
         Formats of the passes of layers that leave them open.
     orders : dict
         By the name of a TTLinear's node: whether its cores are contracted from the last one on.
+    quick : bool
+        Estimates choose instead of the model.
     """
 
     def __init__(
-        self, network, config, batch_size, optimizer, orders, precision=None, formats=None
-    ):
+        self, network, config, batch_size, optimizer, orders, precision=None, formats=None,
+        quick=False,
+    ):  # fmt: skip
         self.network, self.config, self.batch = network, config, batch_size
         self.optimizer = optimizer
         self.ops, self.tensors, self.makers, self.users = [], {}, {}, {}
         self.orders, self.precision, self.formats = orders, precision, formats
+        self.quick = quick
         self.dropouts = 0
 
     def blocks(self, value):

@@ -53,6 +53,11 @@ class Machine:
             Loop counts of the only descriptor to use instead.
         told : bool
             `program_address` says how long the first descriptor is, if it can.
+
+        Raises
+        ------
+        RuntimeError
+            The program never ends: an engine waits for what no command gives it.
         """
         kernel = self.kernel
         self._sequencer.start(descriptors, counts, told)
@@ -61,6 +66,10 @@ class Machine:
         kernel.start(self._drain())
         kernel.start(self._vector())
         kernel.run()
+        if stuck := self._sequencer.stuck:
+            raise RuntimeError(
+                f"the model stops at cycle {kernel.now:g} with commands left: {', '.join(stuck)}"
+            )
         timing = self.timing
         if self._first_position is not None:
             timing.head = self._first_position - timing.fetch

@@ -8,7 +8,7 @@ __all__ = ["Pooling"]
 _ANNOUNCE = 3  # from a command to its first runs, besides its products
 _PLANES = 34  # whose runs are announced before they are written: 32 wait, one is in work
 _FORWARD_RESULT, _BACKWARD_RESULT = 9, 5  # from the last vector of a window to the writer's item
-_WINDOW_ROW = 2  # from a full half to its first window, besides the scan of that window
+_WINDOW_ROW = 2  # from a full half to its first window, besides the scan of its exponents
 _PIXEL_ROW = 0  # the same backward
 _FILLED = 1  # from a half's last item until it may be read
 _ALMOST = 1e-6
@@ -58,7 +58,7 @@ class Pooling:
             results,
             c["kernel_height"] * c["width"] * beats,
             [(steps, True)] * c["out_height"],
-            _WINDOW_ROW + window,
+            _WINDOW_ROW + window if self._config.has_exponents else 0,
             _FORWARD_RESULT,
         )
 

@@ -33,6 +33,7 @@ class _Inbox:
         self.sent, self.taken = [], []
         self.changed = Event(kernel)
         self.issued = 0
+        self.idle = True
 
     def take(self, time):
         self.taken.append(time)
@@ -62,17 +63,28 @@ class Sequencer:
         self.engines = {name: _Inbox(kernel) for name in ENGINES}
         self._fetched, self._fetch_next = Event(kernel), Event(kernel)
         self._ready, self._begun = deque(), 0
+        self._issuing = True
 
     def start(self, descriptors, counts, told):
         """Begin; `counts` are loop counts of the only descriptor to use instead, or None."""
         self._kernel.start(self._fetch(descriptors, told))
         self._kernel.start(self._issue(descriptors, counts))
 
+    @property
+    def stuck(self):
+        """Who waits for what never comes, once nothing happens any more: names of engines, and
+        "sequencer" with commands left."""
+        stuck = [name for name, engine in self.engines.items()
+                 if not engine.idle or len(engine.taken) < engine.issued]  # fmt: skip
+        return stuck + ["sequencer"] * self._issuing
+
     def next(self, name):
         """Wait for an engine's next command; then (fields, layout, tickets, when it is seen)."""
         engine = self.engines[name]
+        engine.idle = True
         while not engine.commands:
             yield engine.changed
+        engine.idle = False
         number = len(engine.taken)
         before = engine.taken[-1] + 1 if engine.taken else 0
         return (*engine.commands.popleft(), max(engine.sent[number] + 2, before))
@@ -153,3 +165,4 @@ class Sequencer:
                     fields = {**fields, "work": descriptor.commands[issue.index].work}
                 engine.commands.append((fields, layout, tickets))
                 engine.changed.fire()
+        self._issuing = False

@@ -234,7 +234,7 @@ def _lowered(layer, config, alone):
     """The layer's operation and tensors, as the compiler makes them, with names of their own."""
     network, index = _network(layer)
     formats = pass_formats("Layer.format", layer.format)
-    ops, tensors = lower(network, config, layer.batch, formats=formats)
+    ops, tensors = lower(network, config, layer.batch, formats=formats, quick=True)
     op = next(op for op in ops if op.name.startswith(f"{index}."))
     names = {op.x: "x", op.y: "y", f"d{op.x}": "dx", f"d{op.y}": "dy"}
     names |= {name: name.replace(op.key, _NAME, 1) for name in tensors
