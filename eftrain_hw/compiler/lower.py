@@ -6,7 +6,7 @@ from . import nn
 from .chain import FeatureBiasOp, TTStepOp
 from .lowering.convolution import folds_input, lower_convolution, lower_linear, splits
 from .lowering.formats import assign_formats
-from .lowering.gradients import connect_gradients, separate_pools
+from .lowering.gradients import connect_gradients, separate_wholes
 from .lowering.state import State, Value
 from .lowering.tensor_train import (
     LayoutError,
@@ -150,7 +150,7 @@ class _Lowering:
         logits.storage, logits.kind = "fp32", "logits"
         loss = self.lower_loss(value, last)
         state.users[last.y] = [(loss, 0)]
-        separate_pools(state)
+        separate_wholes(state)
         connect_gradients(state)
         lines = -(-state.batch // 16) * 16
         if isinstance(loss, LossOp):

@@ -11,6 +11,7 @@ from ..compiler.program import Program
 from ..compiler.scalars import SCALARS, run_time_scalars
 from ..config import AcceleratorConfig
 from ..golden.loss import class_targets
+from .divergence import check_valid
 
 __all__ = ["BACKENDS", "Device", "DeviceError", "MemoryDevice", "StepResult", "open_device"]
 
@@ -164,6 +165,7 @@ class Device(ABC):
                 f"valid_images must be 1 to {self.program.batch_size}, not {valid_images!r}"
             )
         if name == "train":
+            check_valid(self.program, valid_images)
             name = train_name(first, update)
             if name not in self.program.descriptors:
                 raise ValueError(

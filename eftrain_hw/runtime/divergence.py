@@ -4,7 +4,7 @@ from math import isfinite
 
 from ..compiler.operations import BatchNormOp
 
-__all__ = ["DivergenceError", "check_last_batch", "check_loss"]
+__all__ = ["DivergenceError", "check_last_batch", "check_loss", "check_valid"]
 
 
 class DivergenceError(RuntimeError):
@@ -34,12 +34,26 @@ def check_loss(loss, epoch, step):
 
 def check_last_batch(program, images):
     """ValueError if the last batch of an epoch leaves a batch normalisation a single value."""
-    if images % program.batch_size != 1:
-        return
-    for op in program.ops:
-        if isinstance(op, BatchNormOp) and op.in_shape[1:] == (1, 1):
-            raise ValueError(
-                f"{op.name}: there must be more than one value of each channel, but the last batch"
-                f" of {images} images is a single one of 1x1; the images must not leave a"
-                f" remainder of 1 by batch_size {program.batch_size}"
-            )
+    op = _single_valued(program)
+    if op is not None and images % program.batch_size == 1:
+        raise ValueError(
+            f"{op.name}: there must be more than one value of each channel, but the last batch of"
+            f" {images} images is a single one of 1x1; the images must not leave a remainder of 1"
+            f" by batch_size {program.batch_size}"
+        )
+
+
+def check_valid(program, valid_images):
+    """ValueError if so few images leave a batch normalisation a single value."""
+    op = _single_valued(program)
+    if op is not None and valid_images == 1:
+        raise ValueError(
+            f"{op.name}: there must be more than one value of each channel: valid_images must be at"
+            " least 2, not 1"
+        )
+
+
+def _single_valued(program):
+    """A batch normalisation of maps of a single pixel, or None."""
+    norms = (op for op in program.ops if isinstance(op, BatchNormOp))
+    return next((op for op in norms if op.in_shape[1:] == (1, 1)), None)

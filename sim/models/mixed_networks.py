@@ -67,13 +67,15 @@ def joined():
 
 
 def unet():
-    """Skips: a tensor that is pooled, convolved and concatenated; a pooled one concatenated."""
+    """Skips: a tensor that is pooled, convolved and concatenated; a pooled one concatenated;
+    dropout of parts, added up to a part."""
     g = nn.Graph((3, 8, 6))
     a = g(nn.Sequential(nn.Conv2d(3, 6, 3, padding=1), nn.ReLU()), g.input)
     down = g(nn.MaxPool2d(2), a)
     b = g(nn.Sequential(nn.Conv2d(6, 9, 3, padding=1), nn.ReLU()), down)
     c = g(nn.Concat(), b, down)
-    up = g(nn.Sequential(nn.ConvTranspose2d(15, 6, 2, stride=2), nn.ReLU()), c)
+    c = g(nn.Concat(), g(nn.Add(), g(nn.Dropout(0.4), c), c), g(nn.Dropout(0.3), b))
+    up = g(nn.Sequential(nn.ConvTranspose2d(24, 6, 2, stride=2), nn.ReLU()), c)
     side = g(nn.Sequential(nn.Conv2d(6, 5, 1), nn.ReLU()), up)
     y = g(nn.Concat(), a, up, side)
     y = g(nn.Sequential(nn.Conv2d(17, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 2, 1)), y)

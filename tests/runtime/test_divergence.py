@@ -60,6 +60,8 @@ def test_a_single_value_in_the_last_batch():
     with pytest.raises(ValueError, match=message):
         run.fit(x.reshape(9, 3, 1, 1), y, progress=False)
     run.fit(x[:8].reshape(8, 3, 1, 1), y[:8], progress=False)
+    with pytest.raises(ValueError, match="1.BatchNorm2d: .* valid_images must be at least 2"):
+        run.device.run("train", valid_images=1)
 
 
 def test_label_smoothing_is_kept_and_may_change(tmp_path):

@@ -1,23 +1,25 @@
 """Which gradient is made by whom: one a user of a tensor, added up where there are several."""
 
 from ..chain import FeatureBiasOp
-from ..operations import AddOp, ConcatOp, FanoutOp
+from ..operations import AddOp, ConcatOp, DropoutOp, FanoutOp
 from ..program import ConvOp, PoolOp
 
-__all__ = ["connect_gradients", "separate_pools"]
+__all__ = ["connect_gradients", "separate_wholes"]
+
+_WHOLE = (PoolOp, DropoutOp)  # know no pitch: go through a tensor from end to end
 
 
-def separate_pools(state):
-    """Max pooling knows no pitch: what it reads or writes is copied into a concatenation."""
-    pooled = {name for op in state.ops if isinstance(op, PoolOp) for name in (op.x, op.y)}
+def separate_wholes(state):
+    """What max pooling and dropout read or write is no part of a concatenation but copied."""
+    wholes = {name for op in state.ops if isinstance(op, _WHOLE) for name in (op.x, op.y)}
     for op in state.ops:
         if not isinstance(op, ConcatOp):
             continue
         for name, copied in zip(op.inputs, op.copied, strict=True):
-            if name in pooled and not copied:
+            if name in wholes and not copied:
                 state.tensors[name].view = None
         again = zip(op.inputs, op.copied, strict=True)
-        op.copied = tuple(copied or name in pooled for name, copied in again)
+        op.copied = tuple(copied or name in wholes for name, copied in again)
 
 
 def connect_gradients(state):
@@ -31,7 +33,7 @@ def connect_gradients(state):
         users = state.users.get(op.y, [])
         if not _is_wanted(users):
             continue
-        copies = isinstance(op, PoolOp) and isinstance(users[0][0], ConcatOp)
+        copies = isinstance(op, _WHOLE) and _hands_part_down(state, *users[0])
         if len(users) == 1 and not copies:
             state.add_map(f"d{op.y}", "gradient", op.out_shape)
             _connect(state, op, *users[0], f"d{op.y}", needs_name=True)
@@ -53,6 +55,16 @@ def _is_wanted(users):
         else getattr(user, "input_gradient", True)  # a loss
         for user, which in users
     )
+
+
+def _hands_part_down(state, user, which):
+    """Whether the gradient that a user hands down is a part of another one."""
+    if isinstance(user, ConcatOp):
+        return not user.masks[which]
+    if isinstance(user, AddOp) and not user.masks[which]:
+        above = state.users.get(user.y, [])
+        return len(above) == 1 and _hands_part_down(state, *above[0])
+    return False
 
 
 def _connect(state, op, user, which, name, needs_name):
