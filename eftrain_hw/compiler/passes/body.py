@@ -141,6 +141,8 @@ class Body:
         return load
 
     def descriptor(self, tag):
+        for command in self.commands:
+            command.settle(self.loops)
         return Descriptor(tag, self.loops, self.commands)
 
 
