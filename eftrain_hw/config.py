@@ -96,6 +96,8 @@ class AcceleratorConfig:
         Whether passes may be in bfp16 too, three times as long; with format "bfp8".
     vector_programs : bool
         Whether the vector unit runs vector programs (PROCESS commands).
+    packed_programs : bool
+        Whether layer programs are packed in memory: a third of the bytes, for memory on the chip.
     clock_hz : int
         Clock that the design aims at.
     """
@@ -118,6 +120,7 @@ class AcceleratorConfig:
     lut_chains: int = 0
     bfp16: bool = False
     vector_programs: bool = False
+    packed_programs: bool = False
     clock_hz: int = 125_000_000
 
     def __post_init__(self):

@@ -14,7 +14,7 @@ RTL_BITS = "cores, activations and gradients bfp8, masters fp32"
 def device_config(lanes):
     """Configuration of the RTL's run."""
     return AcceleratorConfig.preset("sim-small").replace(
-        rows=lanes, lanes=lanes, vector_programs=True
+        rows=lanes, lanes=lanes, vector_programs=True, packed_programs=True
     )
 
 
@@ -26,7 +26,7 @@ def _learned(trainer, x):
     return bits
 
 
-def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.9):
+def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.9, prior=None):
     """Train on the golden model and on the RTL; report what differs and what it took.
 
     Parameters
@@ -35,6 +35,7 @@ def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.
     data : (x, y, x_test, y_test)
     lanes, batch, epochs, seed : int
     lr, momentum : float
+    prior : RankPrior or None
 
     Returns
     -------
@@ -45,7 +46,7 @@ def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.
     config = device_config(lanes)
     program = compile_network(
         network, config, batch_size=batch, loss=nn.CrossEntropyLoss(),
-        optimizer=optim.SGD(lr=lr, momentum=momentum),
+        optimizer=optim.SGD(lr=lr, momentum=momentum), prior=prior,
     )  # fmt: skip
     start, bits = time.perf_counter(), []
     for kind in ("golden", "sim"):
@@ -53,6 +54,9 @@ def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.
             trainer = Trainer(program, device, seed=seed)
             trainer.fit(x, y, epochs=epochs, progress=False)
             bits.append(_learned(trainer, x_test))
+            for bond in program.bonds:
+                bits[-1][bond.mask] = device.read_tensor(bond.mask)
+                bits[-1][bond.variance] = device.read_tensor(bond.variance)
     golden, rtl = bits
     different = [name for name in golden if golden[name].tobytes() != rtl[name].tobytes()]
     steps = trainer.history.steps
@@ -62,6 +66,7 @@ def run_on_devices(network, data, *, lanes, batch, lr, epochs, seed, momentum=0.
         "different": different,
         "widths": RTL_BITS,
         "epochs": epochs,
+        "ranks": {bond.mask: int(rtl[bond.mask].sum()) for bond in program.bonds},
         "batch": batch,
         "accuracy": float((rtl["logits"].argmax(axis=1) == y_test).mean()),
         "cycles_per_sample": cycles / (epochs * len(x)),

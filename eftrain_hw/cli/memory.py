@@ -52,7 +52,7 @@ def memory_command(config, arguments, network):
         if not ledger.programs_counted:
             whole = ledger.shared + ledger.program_estimate
             report[when]["ratio_with_program_estimate"] = twin.shared / whole
-            print(f"{'.. with the program as estimated':36} {twin.shared / whole:12.1f}")
+            print(f"{'.. with the program':36} {twin.shared / whole:12.1f}")
         print()
     print("\n".join(_table("dense fp32 twin", twin)))
     if arguments.json:
@@ -64,8 +64,8 @@ def _table(title, ledger):
     lines += [f"{e.name:36} {e.nbytes:12,}  {e.kind}" for e in ledger.entries]
     lines += [f"{f'all {kind}':36} {size:12,}" for kind, size in ledger.by_kind.items()]
     if not ledger.programs_counted:
-        lines[-1] = f"{'all program (no descriptors yet)':36} {'unknown':>12}"
-        lines[-1] += f"  about {ledger.program_estimate:,}, if like a dense network's"
+        lines[-1] = f"{'all program (not in the sums below)':36} {ledger.program_estimate:12,}"
+        lines[-1] += "  as of the format's own widths: there is none for others yet"
     lines.append(f"{'every tensor in its own place':36} {ledger.total:12,}")
     lines.append(f"{'places shared over time':36} {ledger.shared:12,}")
     return lines

@@ -54,11 +54,9 @@ class Ledger:
     -------
     entries : list of Entry
     programs_counted : bool
-        Whether the layer programs are among them: only networks that the accelerator has
-        descriptors for have any.
+        Whether the layer programs are among them: the accelerator has none for narrow widths.
     program_estimate : int
-        Bytes that the programs would take if they were like those of dense networks; 0 where they
-        are counted.
+        Bytes of the training program in the configuration's own format; 0 where it is counted.
     """
 
     entries: list
@@ -129,11 +127,11 @@ def memory_ledger(
     Ledger
     """
     settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer}
-    program, counted = prepare(
-        network, config, precision=precision, prior=prior, **settings
-    ), False
-    if not any(isinstance(op, TTStepOp) for op in program.ops):
-        program, counted = compile_network(network, config, **settings), True
+    compiled = _compiled(network, config, prior=prior, **settings)
+    counted = precision is None and compiled is not None
+    program = compiled
+    if not counted:
+        program = prepare(network, config, precision=precision, prior=prior, **settings)
     lives = _lives(program)
     entries = []
     for name, spec in program.tensors.items():
@@ -145,11 +143,35 @@ def memory_ledger(
         if spec.kind == "momentum" and trains and not _has_momentum(optimizer):
             continue
         entries.append(Entry(name, kind, spec.packed_nbytes, *lives[name]))
-    return Ledger(entries, counted, 0 if counted else _program_estimate(program))
+    estimate = 0
+    if not counted:
+        estimate = _program_estimate(program) if compiled is None else _program_bytes(compiled)
+    return Ledger(entries, counted, estimate)
+
+
+def _compiled(network, config, **settings):
+    """The compiled network, vector programs allowed if it needs them; None where there are no
+    descriptors for it yet."""
+    names = [type(node.layer) for node in network.nodes]
+    if not {nn.TTLinear, nn.TTConv2d} & set(names):
+        return compile_network(network, config, **settings)
+    for allowed in (config, config.replace(vector_programs=True)):
+        try:
+            return compile_network(network, allowed, **settings)
+        except ValueError:
+            continue
+    return None
+
+
+def _program_bytes(compiled):
+    """Of what a training step runs: its program, vector programs and their constants."""
+    specs = compiled.tensors.values()
+    return sum(s.nbytes for s in specs if s.kind == "program" and s.name != "program.infer")
 
 
 def _program_estimate(program):
-    """Bytes of the training program, by the sizes that descriptors of dense layers have."""
+    """Bytes of a training program that can't be compiled yet, by the sizes that descriptors of
+    dense layers have."""
     passes, vectors = 0, 1  # the loss
     for op in program.ops[:-1]:
         own = getattr(op, "trained_names", None)

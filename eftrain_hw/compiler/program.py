@@ -221,16 +221,27 @@ class Program:
         """The words of a program for a memory that starts at byte address `base` (line aligned)."""
         if base % LINE_BYTES:
             raise ValueError(f"memory base must be a multiple of {LINE_BYTES}, not {base:#x}")
-        from ..sequencer.program_format import padded
+        from ..sequencer.program_format import packed, padded
 
-        words = []
-        for descriptor in self.descriptors[name]:
-            words += padded(descriptor.words(base_line=base // LINE_BYTES))
-        return np.array(words, np.uint32)
+        made = [each.words(base_line=base // LINE_BYTES) for each in self.descriptors[name]]
+        if not self.config.packed_programs:
+            return np.array(sum(map(padded, made), []), np.uint32)
+        words = packed(made, self.config.bus_bytes)
+        room = len(words)
+        if f"program.{name}" in self.tensors:
+            room = self.tensors[f"program.{name}"].shape[0]
+        if len(words) > room:
+            raise ValueError(
+                f"the packed program {name!r} takes {4 * len(words)} bytes at memory base"
+                f" {base:#x}; at 0 it takes {4 * room}, and there is no more room"
+            )
+        return np.array(words + [0] * (room - len(words)), np.uint32)
 
     def entry(self, name, base=0):
         """What the register `program_address` takes for a program in a memory that starts at
         `base`: its address, and how many lines its first descriptor has where 6 bits hold that."""
+        if self.config.packed_programs:
+            return base + self.addresses[name]
         lines = -(-4 * len(self.descriptors[name][0].words()) // LINE_BYTES)
         return base + self.addresses[name] + (lines if lines < LINE_BYTES else 0)
 

@@ -31,7 +31,8 @@ class SimDevice(MemoryDevice):
     bytes_per_cycle : int
         Bandwidth of the memory, reads and writes together.
     memory_base : int
-        Bus address where the tensors start, a multiple of 64.
+        Bus address where the tensors start, a multiple of 64; None: 0x1000_0000, and 0, where
+        packed programs are shortest, with `packed_programs`.
     stall : float
         Chance that a bus channel pauses in a cycle.
     seed : int
@@ -74,7 +75,7 @@ class SimDevice(MemoryDevice):
         *,
         latency=40,
         bytes_per_cycle=16,
-        memory_base=0x1000_0000,
+        memory_base=None,
         stall=0.0,
         seed=1,
         watchdog=1 << 24,
@@ -85,6 +86,8 @@ class SimDevice(MemoryDevice):
         from .simulation import accelerator_verilog, build_library
 
         super().__init__(config)
+        if memory_base is None:
+            memory_base = 0 if config.packed_programs else 0x1000_0000
         if memory_base < 0 or memory_base % _LINE:
             raise ValueError(f"memory_base must be a multiple of {_LINE}, not {memory_base!r}")
         self._memory_base, self._watchdog, self._step_limit = memory_base, watchdog, step_limit

@@ -27,6 +27,11 @@ the innermost body issues the commands in order, each patched for the current lo
 Opcode 0 (`streams.command.NOP`, a template of one word) goes to no engine: it carries a fence.
 Patches apply in order. A program starts on a line (64 bytes); each descriptor follows at the next
 line after the one before.
+
+A packed program (`AcceleratorConfig.packed_programs`) is a word, its own length in bus beats, and
+then bytes: for each 16 words of the descriptors 4 bytes with the sizes of these words, two bits
+each, the first one lowest (0: the word is 0; 1, 2, 3: it takes 1, 2, 4 bytes), then the words' low
+bytes, lowest first. Descriptors take whole bus beats of words, and a line at least.
 """
 
 from dataclasses import dataclass, field
@@ -43,10 +48,14 @@ __all__ = [
     "NOT_LAST",
     "OR_FIRST",
     "OR_LAST",
+    "PACKED_GROUP",
+    "PACKED_SIZES",
     "PATCH_KINDS",
     "REQUEST_BEATS",
     "Patch",
     "VERSION",
+    "packed",
+    "padded",
 ]
 
 MAGIC = 0xEF7A
@@ -57,6 +66,7 @@ FENCE, NOT_LAST = 1, 2
 ADD, LAST, OR_FIRST, OR_LAST = range(4)
 PATCH_KINDS = {"add": ADD, "last": LAST, "or_first": OR_FIRST, "or_last": OR_LAST}
 LINE_WORDS = 16
+PACKED_GROUP, PACKED_SIZES = 16, (0, 1, 2, 4)  # words, bytes
 REQUEST_BEATS = 8  # of a fetch: few, so that loads hardly wait, and the ports share the work
 
 
@@ -98,6 +108,27 @@ class Command:
             value = self.layout.bits_of(name, value)
         self.patches.append(Patch(kind, word, loops, value))
         return self
+
+    def settle(self, loops):
+        """Leave out patches that loops of one iteration decide: they never or always apply."""
+        left = []
+        for patch in self.patches:
+            counts = [count for bit, count in enumerate(loops) if patch.loops >> bit & 1]
+            names = [n for n in self.layout.fields if self.layout.place(n)[0] == patch.word]
+            if left and any(other.word == patch.word for other in left):
+                left.append(patch)  # patches apply in order
+            elif any(count > 1 for count in counts):
+                left.append(patch)
+            elif patch.kind in (OR_FIRST, OR_LAST):
+                for name in names:
+                    _, shift = self.layout.place(name)
+                    bits = patch.value >> shift & (1 << self.layout.fields[name].bits) - 1
+                    if bits:
+                        self.values[name] = self.values.get(name, 0) | bits
+            elif patch.kind == LAST:
+                (name,) = names
+                self.values[name] = patch.value
+        self.patches = left
 
     def words(self, base_line=0):
         """The encoded command, its addresses moved by `base_line` lines."""
@@ -147,3 +178,22 @@ class Descriptor:
 def padded(words):
     """Words padded with zeros to whole lines."""
     return words + [0] * (-len(words) % LINE_WORDS)
+
+
+def packed(descriptors, bus_bytes):
+    """A packed program of descriptors, each a list of words: a list of 32-bit words."""
+    words, beat_words = [], bus_bytes // 4
+    for descriptor in descriptors:
+        size = max(LINE_WORDS, -(-len(descriptor) // beat_words) * beat_words)
+        words += descriptor + [0] * (size - len(descriptor))
+    words += [0] * (-len(words) % PACKED_GROUP)
+    stream = bytearray(4)
+    for start in range(0, len(words), PACKED_GROUP):
+        group = words[start : start + PACKED_GROUP]
+        kinds = [min(3, (word.bit_length() + 7) // 8) for word in group]
+        stream += sum(kind << 2 * n for n, kind in enumerate(kinds)).to_bytes(4, "little")
+        for word, kind in zip(group, kinds, strict=True):
+            stream += word.to_bytes(4, "little")[: PACKED_SIZES[kind]]
+    stream += bytes(-len(stream) % bus_bytes)
+    stream[:4] = (len(stream) // bus_bytes).to_bytes(4, "little")
+    return [int.from_bytes(stream[at : at + 4], "little") for at in range(0, len(stream), 4)]

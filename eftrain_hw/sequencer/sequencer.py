@@ -14,6 +14,7 @@ from .loop_nest import LoopNest
 from .opcodes import LAYOUTS
 from .patcher import Patcher
 from .program_format import FENCE, HEADER_WORDS, LOOPS, NOT_LAST
+from .unpacker import ProgramUnpacker
 
 __all__ = ["Sequencer"]
 
@@ -149,7 +150,16 @@ class Sequencer(wiring.Component):
             descriptors.write_data.eq(fetch.write_data),
             descriptors.write_enable.eq(fetch.write_enable),
         ]
-        wiring.connect(m, wiring.flipped(self.memory), fetch.memory)
+        if config.packed_programs:
+            m.submodules.unpacker = unpacker = ProgramUnpacker(config)
+            m.d.comb += [
+                unpacker.start.eq(self.start),
+                unpacker.program_address.eq(self.program_address),
+            ]
+            wiring.connect(m, unpacker.fetch, fetch.memory)
+            wiring.connect(m, wiring.flipped(self.memory), unpacker.memory)
+        else:
+            wiring.connect(m, wiring.flipped(self.memory), fetch.memory)
         for name in issue_ports(self._layouts):
             wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(issuer, name))
 

@@ -56,7 +56,8 @@ def test_every_tensor_is_there():
     settings = {"batch_size": 2, "loss": nn.CrossEntropyLoss()}
     program = prepare(network(), CONFIG, optimizer=optim.SGD(lr=1, momentum=0.5), **settings)
     stored = {name for name, spec in program.tensors.items() if spec.view is None}
-    assert set(sizes(ledger(network(), optim.SGD(lr=1, momentum=0.5)))) == stored
+    found = ledger(network(), optim.SGD(lr=1, momentum=0.5)).entries
+    assert {entry.name for entry in found if entry.kind != "program"} == stored
     left = stored - set(sizes(ledger(network())))
     assert left and all(name.startswith("0.") and name.endswith(".momentum") for name in left)
 
@@ -66,7 +67,21 @@ def test_networks_with_descriptors_count_their_programs():
                           loss=nn.CrossEntropyLoss(), optimizer=SGD)  # fmt: skip
     assert found.programs_counted and found.by_kind["program"] > 1000
     assert found.program_estimate == 0
-    assert not ledger(network()).programs_counted
+    assert ledger(network()).programs_counted
+    narrow = ledger(network(), precision=Precision(weights=4, gradients=16, master=16))
+    assert not narrow.programs_counted
+    known = [e.nbytes for e in ledger(network()).entries if e.kind == "program"
+             and e.name != "program.infer"]  # fmt: skip
+    assert narrow.program_estimate == sum(known) > 3000
+
+
+def test_packed_programs_take_a_third():
+    settings = {"batch_size": 1, "loss": nn.CrossEntropyLoss(), "optimizer": SGD}
+    sizes_of = [
+        sizes(memory_ledger(network(), config, **settings))["program.train"]
+        for config in (CONFIG, CONFIG.replace(packed_programs=True))
+    ]
+    assert 3 * sizes_of[1] < sizes_of[0]
 
 
 def test_estimate_of_programs_is_near_those_of_dense_networks():

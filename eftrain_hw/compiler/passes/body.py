@@ -162,6 +162,8 @@ class Body:
         for command in self.commands:
             low = [line for owner, line in self._low if owner is command]
             commands += _with_low(command, low[0]) if low else [_told(command, self.wide)]
+        for command in commands:
+            command.settle(self.loops)
         return Descriptor(tag, self.loops, commands)
 
 

@@ -37,6 +37,9 @@ def choose(config, tilings, make, *, alone=False):
     -------
     Tiling
     """
+    if config.packed_programs:  # whose bytes count: each loop has patches
+        fewest = min(map(_loops_of, tilings))
+        tilings = [tiling for tiling in tilings if _loops_of(tiling) == fewest]
     if len(tilings) == 1:
         return tilings[0]
 
@@ -51,6 +54,10 @@ def choose(config, tilings, make, *, alone=False):
         best = best_of(config, tilings, timed, alone=alone)
         _chosen[key] = next(n for n, tiling in enumerate(tilings) if tiling is best)
     return tilings[_chosen[key]]
+
+
+def _loops_of(tiling):
+    return sum(count > 1 for count in tiling.counts.values())
 
 
 def without_addresses(descriptor):
