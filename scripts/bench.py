@@ -23,10 +23,12 @@ from bench_layers import CIFAR_BATCHES, EF_TRAIN_STEP, LAYERS, bar_of
 from bench_table import performance_page
 
 from eftrain_hw import AcceleratorConfig, Trainer, compile_network, nn, open_device, optim
+from eftrain_hw.compiler.timing import descriptor_time
 from eftrain_hw.networks import cifar_cnn, vgg16
 from eftrain_hw.runtime import load_dataset
 from eftrain_hw.runtime.benchmark import LayerBench, ideal_cycles, model_cycles
 from eftrain_hw.runtime.benchmark.layer import layer_program
+from eftrain_hw.runtime.benchmark.measure import BYTES_PER_CYCLE
 from eftrain_hw.runtime.simulation import accelerator_verilog
 
 ROOT = Path(__file__).parents[1]
@@ -61,12 +63,30 @@ def tool_speeds(config, seconds):
     }
 
 
-def bench_layer(config, layer):
+def modelled(config, layer, program, which):
+    """What is known of a pass that was not measured."""
+    (descriptor,) = program.descriptors[which]
+    ideal = layer.macs / (config.rows * config.lanes)
+    beats = descriptor_time(config, descriptor).dram_beats
+    return {
+        "layer": str(layer),
+        "pass": which,
+        "batch": layer.batch,
+        "ideal_cycles": ideal,
+        "roofline_cycles": max(ideal, beats * config.bus_bytes / BYTES_PER_CYCLE),
+        "rtl_cycles": None,
+        "bit_exact": None,
+    }
+
+
+def bench_layer(config, layer, measure=True):
     """Reports of a layer's passes; those that were measured before are not measured again."""
     program = layer_program(layer, config)
     reports = {which: known(config, layer, program, which) for which in layer.passes}
     missing = [which for which, report in reports.items() if report is None]
-    if missing:
+    if missing and not measure:
+        reports |= {which: modelled(config, layer, program, which) for which in missing}
+    elif missing:
         with LayerBench(layer, config) as bench:
             for which in missing:
                 reports[which] = bench.run(which)
@@ -87,12 +107,15 @@ def step_program(network, config, batch):
     )
 
 
-def bench_step(config, batch):
+def bench_step(config, batch, measure=True):
     """One training step of the CIFAR CNN, on the RTL and on the golden model."""
     program = step_program(cifar_cnn(), config, batch)
     found = known(config, "step", program, "train")
     if found is not None:
         return {**found, "model_cycles": model_cycles(program, "train")}
+    if not measure:
+        cycles = ideal_cycles(program), model_cycles(program, "train")
+        return _by_model("CIFAR CNN", batch, *cycles)
     rng = np.random.default_rng(0)
     x = rng.normal(size=(batch, 3, 32, 32)).astype(np.float32)
     y = rng.integers(0, 10, batch)
@@ -117,6 +140,11 @@ def bench_step(config, batch):
     return report
 
 
+def _by_model(name, batch, ideal, model, ef_train=None):
+    cycles = {"ideal_cycles": ideal, "rtl_cycles": None, "model_cycles": model}
+    return {"network": name, "batch": batch, **cycles, "ef_train": ef_train, "bit_exact": None}
+
+
 def vgg16_steps(config):
     """VGG-16's training step by the model alone: its convolutions, and everything."""
     program = step_program(vgg16(), config, 16)
@@ -130,42 +158,43 @@ def vgg16_steps(config):
             alone.descriptors[name] = [descriptor]
     parts = [model_cycles(alone, name) for name in alone.descriptors]
     total = None if None in parts else sum(parts)
-    rows = (
-        ("VGG-16, convolutions", ideal_cycles(program, convolutions), total, EF_TRAIN_STEP),
-        ("VGG-16", ideal_cycles(program), model_cycles(program, "train"), None),
-    )
+    ideal = ideal_cycles(program, convolutions)
     return [
-        {
-            "network": name,
-            "batch": 16,
-            "ideal_cycles": ideal,
-            "rtl_cycles": None,
-            "model_cycles": model,
-            "ef_train": ef_train,
-            "bit_exact": None,
-        }
-        for name, ideal, model, ef_train in rows
+        _by_model("VGG-16, convolutions", 16, ideal, total, EF_TRAIN_STEP),
+        _by_model("VGG-16", 16, ideal_cycles(program), model_cycles(program, "train")),
     ]
 
 
-def measure(config, sections, jobs):
+def measure(config, sections, jobs, afresh=True):
     """Reports of layers and steps, `jobs` at a time, the shortest first: most is soon known."""
     work = [(section, layer) for section in sections for layer in LAYERS[section]]
     order = sorted(range(len(work)), key=lambda k: work[k][1].macs)
     reports = {}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(bench_layer, config, work[k][1]): k for k in order}
-        steps = [pool.submit(bench_step, config, batch) for batch in CIFAR_BATCHES]
+        running = {pool.submit(bench_layer, config, work[k][1], afresh): k for k in order}
+        steps = [pool.submit(bench_step, config, batch, afresh) for batch in CIFAR_BATCHES]
         for done in as_completed(running):
             section, _ = work[running[done]]
             reports[running[done]] = [{"section": section, **report} for report in done.result()]
-            for report in reports[running[done]]:
+            for report in reports[running[done]] if afresh else ():
                 say(
                     f"{report['layer']:28} {report['pass']}  {report['rtl_cycles']:10,} cycles"
                     f" {report['utilisation']:7.1%}{'' if report['bit_exact'] else '  WRONG BITS'}"
                 )
         layers = [report for k in range(len(work)) for report in reports[k]]
         return layers, [*(step.result() for step in steps), *vgg16_steps(config)]
+
+
+def measured_speeds(config, arguments):
+    """`tool_speeds`, with a cache of their own unless `--cached`."""
+    with tempfile.TemporaryDirectory(prefix="eftrain-bench-") as cache:
+        if not arguments.cached:
+            os.environ["EFTRAIN_CACHE"] = cache
+        speeds = tool_speeds(config, arguments.seconds)
+        say(f"generated in {speeds['generate_seconds']:.1f} s,"
+            f" compiled in {speeds['compile_seconds']:.0f} s,"
+            f" {speeds['sim_cycles_per_second']:,.0f} cycles/s (bar: {BAR:,})")  # fmt: skip
+    return speeds
 
 
 def main():
@@ -185,16 +214,14 @@ def main():
     parser.add_argument(
         "--cached", action="store_true", help="take the compiled RTL from the cache"
     )
+    parser.add_argument(
+        "--known", action="store_true", help="measure nothing: write what is known, and the model"
+    )
     arguments = parser.parse_args()
     config = AcceleratorConfig.load(arguments.config)
-    layers, steps = measure(config, arguments.section or LAYERS, arguments.jobs)
-    with tempfile.TemporaryDirectory(prefix="eftrain-bench-") as cache:
-        if not arguments.cached:
-            os.environ["EFTRAIN_CACHE"] = cache
-        speeds = tool_speeds(config, arguments.seconds)
-        say(f"generated in {speeds['generate_seconds']:.1f} s,"
-            f" compiled in {speeds['compile_seconds']:.0f} s,"
-            f" {speeds['sim_cycles_per_second']:,.0f} cycles/s (bar: {BAR:,})")  # fmt: skip
+    sections = arguments.section or LAYERS
+    layers, steps = measure(config, sections, arguments.jobs, not arguments.known)
+    speeds = {} if arguments.known else measured_speeds(config, arguments)
     report = {**speeds, "layers": layers, "steps": steps, "config": config.to_dict()}
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     arguments.json.write_text(json.dumps(report, indent=1) + "\n")

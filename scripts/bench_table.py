@@ -17,6 +17,7 @@ and last store included, on random data; every byte of memory is compared with t
   fewer.
 - **roofline**: the larger of ideal and the bytes that crossed the memory ports / 16.
 - **RTL**: measured cycles. **utilisation**: ideal / RTL. **of roofline**: roofline / RTL.
+- In brackets: by the model, where a pass has not been measured with this RTL and these tiles.
 - **model**: cycles that the compiler's analytical model predicts, and by how much they are off.
 - **limit**: why the array waited most, where that is 1 % of the cycles or more; see profiling.md.
 
@@ -61,6 +62,8 @@ _EF_COLUMN = " EF-Train |"
 
 
 def _limit(report):
+    if report["rtl_cycles"] is None:
+        return ""
     cause, cycles = max(report["stalls"].items(), key=lambda item: item[1])
     share = cycles / report["rtl_cycles"]
     return f"{cause} {share:.1%}" if share >= 0.01 else ""
@@ -68,22 +71,31 @@ def _limit(report):
 
 def _model(report):
     model, cycles = report["model_cycles"], report["rtl_cycles"]
-    return "" if model is None else f"{model:,} ({model / cycles - 1:+.1%})"
+    if model is None or cycles is None:
+        return "" if model is None else f"{model:,}"
+    return f"{model:,} ({model / cycles - 1:+.1%})"
 
 
 def _row(report, ef_train=None, name=None):
+    """A line of a table; what was not measured is in brackets, by the model."""
+    cycles = report["rtl_cycles"]
+    shares = [f"{report[name] / (cycles or report['model_cycles']):.1%}"
+              for name in ("ideal_cycles", "roofline_cycles")]  # fmt: skip
+    if cycles is None:
+        shares = [f"({share})" for share in shares]
     cells = [
         f"{name}: {report['layer']}" if name else report["layer"],
         str(report["batch"]),
         report["pass"].upper(),
         f"{report['ideal_cycles']:,.0f}",
         f"{report['roofline_cycles']:,.0f}",
-        f"{report['rtl_cycles']:,}" + ("" if report["bit_exact"] else " **(wrong bits)**"),
+        f"{cycles:,}" if cycles else "",
         _model(report),
-        f"{report['utilisation']:.1%}",
-        f"{report['roofline_cycles'] / report['rtl_cycles']:.1%}",
+        *shares,
         _limit(report),
     ]
+    if report["bit_exact"] is False:
+        cells[5] += " **(wrong bits)**"
     if ef_train is not None:
         cells.append(f"{ef_train:.1%}")
     return f"| {' | '.join(cells)} |"
@@ -120,8 +132,11 @@ def _below(layers):
              "|---|---|---|---|---|---|---|"]  # fmt: skip
     seen = set()
     for report in layers:
-        key, share = (report["layer"], report["batch"], report["pass"]), _attained(report)
-        if key in seen or share >= report["bar"]:
+        key = report["layer"], report["batch"], report["pass"]
+        if key in seen or not report["rtl_cycles"]:
+            continue
+        share = _attained(report)
+        if share >= report["bar"]:
             continue
         seen.add(key)
         above = report["rtl_cycles"] * (1 - share / report["bar"])
@@ -135,14 +150,16 @@ def _below(layers):
 
 def _scaling(layers, steps):
     """How cycles grow with four times the images."""
-    few = {(r["layer"], r["pass"]): r["rtl_cycles"] for r in layers if r["batch"] == 4}
+    few = {(r["layer"], r["pass"]): r["rtl_cycles"] for r in layers
+           if r["batch"] == 4 and r["rtl_cycles"]}
     grown = [
         (report["rtl_cycles"] / few[key], f"{key[0]} {key[1].upper()}")
         for report in layers
-        if report["batch"] == 16 and (key := (report["layer"], report["pass"])) in few
+        if report["batch"] == 16 and report["rtl_cycles"]
+        if (key := (report["layer"], report["pass"])) in few
     ]
     step = {s["batch"]: s["rtl_cycles"] for s in steps if s["network"] == "CIFAR CNN"}
-    if not grown or len(step) < 2:
+    if not grown or len(step) < 2 or None in step.values():
         return []
     share, which = max(grown)
     return [
@@ -173,6 +190,8 @@ def _steps(steps):
 
 
 def _tools(tools):
+    if "generate_seconds" not in tools:
+        return []
     return [
         "## Speed of the tools",
         "",

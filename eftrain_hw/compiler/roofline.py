@@ -98,8 +98,9 @@ def _name_slowest(axes, points, peak):
 
 
 def _draw_front(axes, found):
-    """LUTs and milliseconds of all points; those that none beats are filled, and named."""
-    front, placed = found.front, []
+    """LUTs and milliseconds of all points; those that none beats are filled, and named, to their
+    left where another name is to the right."""
+    front, right, left = found.front, [], []
     for name, colour in _FORMATS.items():
         own = [p for p in found.points if p.config.format == name]
         best = [p for p in own if p in front]
@@ -109,16 +110,18 @@ def _draw_front(axes, found):
         axes.scatter(*zip(*map(_place, best)), color=colour, s=40, label=name, zorder=3)
         for point in best:
             x, y = _place(point)
-            if any(abs(x - a) < _WIDE and max(y / b, b / y) < _HIGH for a, b in placed):
+            beside = left if _meets(x, y, right) else right
+            if _meets(x, y, beside):
                 continue
-            placed.append((x, y))
+            beside.append((x, y))
             label = f"{point.config.rows}x{point.config.lanes}, {point.resources.bram:g} BRAM"
-            axes.annotate(
-                label, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=8, va="bottom"
-            )
+            place = {"xytext": (6, 4), "va": "bottom"}
+            if beside is left:
+                place = {"xytext": (-6, -4), "va": "top", "ha": "right"}
+            axes.annotate(label, (x, y), textcoords="offset points", fontsize=8, **place)
     axes.set_yscale("log")
-    left, right = axes.get_xlim()
-    axes.set_xlim(left, right + _WIDE)
+    least, most = axes.get_xlim()
+    axes.set_xlim(least - _WIDE, most + _WIDE)
     for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
         axis(lambda value, _: f"{value:g}")
     axes.set_xlabel("thousand LUTs")
@@ -126,6 +129,11 @@ def _draw_front(axes, found):
     axes.set_title(f"{found.fitting} configurations fit; filled: none beats them (BRAM counts too)")
     axes.grid(True, which="both", alpha=0.25)
     axes.legend(loc="upper right")
+
+
+def _meets(x, y, placed):
+    """Whether a name would be upon one of those there are."""
+    return any(abs(x - a) < _WIDE and max(y / b, b / y) < _HIGH for a, b in placed)
 
 
 def _place(point):
