@@ -28,7 +28,7 @@ class ZynqBoard(Board):
 
     device: str = "xc7z020clg400-1"
     resources: dict = field(default_factory=lambda: dict(DEVICES["xc7z020"]))
-    presets: tuple = ("pynq-z2", "pynq-z2-32x16", "pynq-z2-fp32")
+    presets: tuple = ("pynq-z2", "pynq-z2-bfp8", "pynq-z2-32x16", "pynq-z2-fp32")
     default_preset: str = "pynq-z2"
     toolchains: tuple = ("vivado", "openxc7", "yosys")
     clock_hz: int = 125_000_000

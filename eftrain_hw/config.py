@@ -33,7 +33,9 @@ _ULX3S = {
 
 PRESETS = {
     # the memory ports of a Zynq-7000 are AXI3
-    "pynq-z2": {"axi": "axi3"},
+    "pynq-z2": {"axi": "axi3", "bfp16": True, "vector_programs": True},
+    # what bfp8 networks of convolutions, ReLU and max pooling need, a sixth smaller
+    "pynq-z2-bfp8": {"axi": "axi3"},
     # 216 DSP slices for the array, 4 for the vector unit: all 220
     "pynq-z2-32x16": {"rows": 32, "axi": "axi3", "lut_chains": 10},
     "pynq-z2-fp32": {"rows": 8, "lanes": 8, "format": "fp32", "axi": "axi3"},

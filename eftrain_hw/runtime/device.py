@@ -210,7 +210,8 @@ class Device(ABC):
         return float(given)
 
     def _norm(self, given):
-        own = self.program.optimizer.max_grad_norm
+        optimizer = self.program.optimizer  # None in a program of single passes
+        own = None if optimizer is None else optimizer.max_grad_norm
         if given is None:
             return own
         if own is None:
