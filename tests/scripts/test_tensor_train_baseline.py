@@ -34,7 +34,7 @@ def test_forward_and_gradients(script, reverse):
         direction, tiny = rng.standard_normal(before.shape), 1e-4
         losses = []
         for sign in (1, -1):
-            moved = [c + sign * tiny * direction * (j == k) for j, c in enumerate(cores)]
+            moved = [*cores[:k], before + sign * tiny * direction, *cores[k + 1 :]]
             losses.append((x @ contracted(moved).T * dy).sum())
         slope = (losses[0] - losses[1]) / (2 * tiny)
         assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-6)
