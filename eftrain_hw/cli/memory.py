@@ -25,7 +25,7 @@ def memory_arguments(plan):
         help="with --memory: ranks of a tensor-train layer after training; once a layer",
     )
     plan.add_argument(
-        "--packed", action="store_true", help="with --memory: packed_programs, for memory on the chip"
+        "--packed", action="store_true", help="with --memory: packed_programs, as memory on chip"
     )
     plan.add_argument(
         "--momentum", type=float, default=0.9, help="with --memory: default: %(default)s"
