@@ -23,6 +23,9 @@ def memory_arguments(plan):
         help="with --memory: ranks of a tensor-train layer after training; once a layer",
     )
     plan.add_argument(
+        "--packed", action="store_true", help="with --memory: packed_programs, as memory on chip"
+    )
+    plan.add_argument(
         "--momentum", type=float, default=0.9, help="with --memory: default: %(default)s"
     )
 
@@ -34,6 +37,8 @@ def memory_command(config, arguments, network):
     from ..compiler.optim import SGD
     from ..compiler.rebuild import with_ranks
 
+    if arguments.packed:
+        config = config.replace(packed_programs=True)
     precision = _precision(arguments.bits)
     optimizer, batch = SGD(lr=0.01, momentum=arguments.momentum), arguments.batch
     settings = {"batch_size": batch, "optimizer": optimizer}

@@ -135,7 +135,7 @@ def memory_ledger(
     lives = _lives(program)
     entries = []
     for name, spec in program.tensors.items():
-        if spec.view is not None:
+        if spec.view is not None or name == "program.infer":
             continue
         kind = _KIND_OF.get(spec.kind, "activations")
         trains = any(name.startswith(f"{op.key}.") for op in program.ops

@@ -100,12 +100,15 @@ def resources(config):
 
 
 def _options(config):
-    """bfp16 (aligners, encoders) and the vector processor, as their units take alone."""
+    """bfp16 (aligners, encoders), the vector processor and the unpacker of programs, as their units
+    take alone."""
     lut = ff = ram = 0
     if config.bfp16:
         lut, ff = 92 * config.lanes + 52 * config.drain_lanes + 200, 80 * config.lanes
     if config.vector_programs:
         lut, ff, ram = lut + 3151, ff + 5628, 2
+    if config.packed_programs:
+        lut, ff = lut + 490 + 44 * config.ports, ff + 190 + 128 * config.ports
     return Resources(lut, ff, 0, ram)
 
 

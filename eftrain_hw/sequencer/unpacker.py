@@ -25,8 +25,8 @@ class ProgramUnpacker(wiring.Component):
         window   | b7 b6 b5 b4 b3 b2 b1 b0 |  --> 0, 1, 2 or 4 bytes a word, 4 for 16 words' sizes
                              ^ four bytes come in behind those that are left
 
-    Latency and cost: a word a cycle, but for one cycle in 17; two round trips to the first. About
-    400 LUT with 16-byte beats, no block RAM.
+    Latency and cost: a word a cycle, but for one cycle in 17; two round trips to the first. 568
+    LUT with 16-byte beats (88 of them RAM), 531 with 8; 444 and 316 FF; no block RAM.
 
     Parameters
     ----------
