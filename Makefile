@@ -12,7 +12,7 @@ ARGS   ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo tensor-train test sim report bitstream lint bench clean distclean
+.PHONY: help setup demo tensor-train test sim report bitstream lint bench convergence clean distclean
 
 help:
 	@echo "make demo     train a CNN on real digits in RTL simulation (accuracy, cycles, curve in build/demo)"
@@ -21,6 +21,7 @@ help:
 	@echo "make sim      the cocotb benches alone"
 	@echo "make report   LUT, FF, DSP and BRAM of each part against the xc7z020 (yosys)"
 	@echo "make bench    cycles of layers and training steps on the RTL, speed of the tools (docs/performance.md)"
+	@echo "make convergence  the digits' CNN in bfp8, bfp16 and fp32 on the golden model (build/convergence.json)"
 	@echo "make bitstream BOARD=pynq-z2 [TOOLCHAIN=vivado|openxc7|yosys] [CONFIG=preset or file]   (docs/boards.md)"
 	@echo "make lint     ruff"
 	@echo "make clean    remove build/; make distclean removes .venv too"
@@ -81,6 +82,9 @@ bitstream: $(BOARDS)
 
 bench: $(CORE)
 	@$(BIN)/python scripts/bench.py $(ARGS)
+
+convergence: $(CORE)
+	@$(BIN)/python scripts/convergence.py $(ARGS)
 
 lint: $(TEST)
 	@$(BIN)/ruff check $(ARGS) .

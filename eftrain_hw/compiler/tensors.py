@@ -129,6 +129,8 @@ class TensorSpec:
         array = array.reshape(self.shape).copy()
         if self.storage != "blocked":
             return array
+        if not self.has_exponents:
+            exponents = None
         if exponents is not None:
             exponents = np.frombuffer(exponents, np.uint8).reshape(self.shape[:-1]).copy()
         return Blocked(format_named(self.format), array, exponents)

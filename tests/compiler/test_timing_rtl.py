@@ -41,6 +41,19 @@ LAYERS = {
         in_channels=16, out_channels=16, height=28, width=28, kernel=3, padding=1, batch=1
     ),
 }  # fmt: skip
+BFP16 = {
+    "everything": Layer(
+        in_channels=16, out_channels=24, height=14, width=14, kernel=3, padding=1, batch=4,
+        format="bfp16",
+    ),
+    "weight gradients, stride": Layer(
+        in_channels=24, out_channels=40, height=9, width=9, kernel=5, padding=2, stride=2, batch=4,
+        format={"weight_gradient": "bfp16"},
+    ),
+    "linear": Layer(
+        kind="linear", in_channels=128, out_channels=64, batch=16, format="bfp16"
+    ),
+}  # fmt: skip
 CONFIGS = {
     "16x16": AcceleratorConfig(),
     "8x8": AcceleratorConfig.preset("sim-small"),
@@ -48,10 +61,19 @@ CONFIGS = {
 
 
 @pytest.mark.rtl
+@pytest.mark.parametrize("layer", BFP16)
+def test_model_agrees_with_rtl_in_bfp16(layer):
+    agree(BFP16[layer], CONFIGS["8x8"].replace(bfp16=True))
+
+
+@pytest.mark.rtl
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_model_agrees_with_rtl(layer, config):
-    layer, config = LAYERS[layer], CONFIGS[config]
+    agree(LAYERS[layer], CONFIGS[config])
+
+
+def agree(layer, config):
     with LayerBench(layer, config) as bench:
         for which in layer.passes:
             report = bench.run(which)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from eftrain_hw import nn
+from eftrain_hw import nn, optim
 from sim.models.conv_networks import CONV_NETWORKS
 from sim.models.small_networks import SMALL_NETWORKS
 from sim.models.step_bench import CONFIGS, SMALL, StepBench
@@ -70,3 +70,33 @@ def test_a_program_in_bfp8_is_the_same_with_and_without_the_option():
         bench.step()
         steps[config] = bench.tensors["0.weight"].elements.tobytes()
     assert len(set(steps.values())) == 1
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_beside_vector_programs(optimizer):
+    """Their tensors are in bfp8; they update copies that have low digits."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 6, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(6, 5, 3, padding=1, bias=False),
+        nn.BatchNorm2d(5),
+        nn.ReLU(),
+        nn.Conv2d(5, 7, 3, stride=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(7, 4),
+        input_shape=(3, 6, 5),
+    )
+    optimizers = {
+        "adam": optim.Adam(lr=0.01),
+        "sgd": optim.SGD(lr=0.1, weight_decay=0.01, max_grad_norm=1.0),
+    }
+    config = BFP16["4x4"].replace(vector_programs=True)
+    bench = StepBench(network, config, 3, format="bfp16", optimizer=optimizers[optimizer])
+    bench.step("infer")
+    assert wide(bench).isdisjoint({"y2", "y3", "dy2", "dy3"})
+    assert {"x", "y0", "2.weight", "y5", "dy5", "5.weight", "y7"} <= wide(bench)
+    bench.step()
+    bench.new_batch(seed=100)
+    bench.step()

@@ -89,6 +89,11 @@ def _convolution(state, node, name, value, in_shape, out, geometry, settings):
     state.add_parameters(node, shapes, copies=("weight",), together=False)
     if op.groups > 1 and op.train_weight:
         state.add_tensor(f"{op.key}.weight.mask", "mask", "elements", weight)
+    if layer.format is not None and state.config.format != "bfp8":
+        raise ValueError(
+            f"{name}: format must be None with configuration format {state.config.format!r}, not"
+            f" {layer.format!r}"
+        )
     if state.config.format == "bfp8" and state.precision is None:
         op.formats = passes_in(layer.format, state.formats)
     op.split, op.bias_split = splits(state, op)
