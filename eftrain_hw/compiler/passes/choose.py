@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ..timing import descriptor_time
 
-__all__ = ["LONG", "best_of", "choose", "cost_of", "without_addresses"]
+__all__ = ["LONG", "best_of", "choose", "cost_of", "time_of", "without_addresses"]
 
 SHORTLIST = 20  # tilings that the model may look at,
 LONG, FEW = 1_000_000, 3  # but of passes so long that first loads hardly count
@@ -18,6 +18,7 @@ GOOD, LATE = 1.029, 6  # times the least; a cycle beyond that counts so much mor
 _KEPT = 4096
 # (configuration, alone, words of the first tiling's descriptor): number of the best tiling
 _chosen = {}
+_times = {}  # (configuration, words of a descriptor): time and traffic
 
 
 def choose(config, tilings, make, *, alone=False):
@@ -44,13 +45,11 @@ def choose(config, tilings, make, *, alone=False):
         return tilings[0]
 
     def timed(tiling):
-        time = descriptor_time(config, without_addresses(make(tiling)))
-        return time.cycles, time.dram_beats
+        return time_of(config, make(tiling))
 
     key = config, alone, tuple(without_addresses(make(tilings[0])).words())
     if key not in _chosen:
-        if len(_chosen) >= _KEPT:
-            del _chosen[next(iter(_chosen))]
+        _make_room(_chosen)
         best = best_of(config, tilings, timed, alone=alone)
         _chosen[key] = next(n for n, tiling in enumerate(tilings) if tiling is best)
     return tilings[_chosen[key]]
@@ -58,6 +57,22 @@ def choose(config, tilings, make, *, alone=False):
 
 def _loops_of(tiling):
     return sum(count > 1 for count in tiling.counts.values())
+
+
+def time_of(config, descriptor):
+    """(cycles, beats) of a pass by the model, which looks at each only once."""
+    descriptor = without_addresses(descriptor)
+    key = config, tuple(descriptor.words())
+    if key not in _times:
+        _make_room(_times)
+        time = descriptor_time(config, descriptor)
+        _times[key] = time.cycles, time.dram_beats
+    return _times[key]
+
+
+def _make_room(kept):
+    if len(kept) >= _KEPT:
+        del kept[next(iter(kept))]
 
 
 def without_addresses(descriptor):

@@ -5,8 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from ..tile_strips import strip_split, strip_splits, weight_gradient_tilings
-from ..timing import descriptor_time
-from .choose import LONG, cost_of
+from .choose import LONG, cost_of, time_of
 from .layer import weight_gradient_descriptor
 
 __all__ = ["best_split"]
@@ -67,8 +66,7 @@ def _best_split(config, op, batch):
         for name, shape in ((op.x, op.in_shape), (f"d{op.y}", op.out_shape)):
             tensors[name].shape = (batch, *shape, config.lanes)
         descriptor, _ = weight_gradient_descriptor(config, there, batch, tensors, None, 0)
-        time = descriptor_time(config, replace(descriptor, last=True))
-        best.append((time.cycles, time.dram_beats, split))
+        best.append((*time_of(config, descriptor), split))
     least = min(beats for _, beats, _ in best)
     return min(best, key=lambda entry: cost_of(bound, *entry[:2], least, alone=op.alone))[2]
 
