@@ -56,7 +56,7 @@ synth_ecp5 -top top -run map_ffs:
 write_json top.json
 """
 _LONGEST = 3600  # seconds: a router need not give up
-# HeAP, the default placer, leaves wires half as long again, which no router brings to an end
+# HeAP, the default placer, leaves wires half as long again: router2 does not resolve them
 _PLACE_AND_ROUTE = ("--placer", "static", "--router", "router1")
 _FEWEST = 6  # flip-flops that have a clock enable or a reset in common
 # as in synth_ecp5, which finds nothing left to do
