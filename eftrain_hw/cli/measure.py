@@ -42,6 +42,8 @@ def plan_command(arguments):
     if arguments.memory:
         memory_command(config, arguments)
         return
+    if arguments.explore and arguments.pass_formats:
+        raise ValueError(f"--explore must go without --format {arguments.format}")
     network = named_network(arguments.network)
     plan = plan_step(network, config, arguments.batch, format=arguments.pass_formats)
     used = resources(config)

@@ -110,7 +110,7 @@ def _has_momentum(optimizer):
 
 
 def memory_ledger(
-    network, config, *, batch_size, loss, optimizer, precision=None, prior=None
+    network, config, *, batch_size, loss, optimizer, precision=None, prior=None, format=None
 ):
     """What a training step on the accelerator keeps in memory.
 
@@ -120,14 +120,14 @@ def memory_ledger(
 
     Parameters
     ----------
-    network, config, batch_size, loss, optimizer, precision, prior
+    network, config, batch_size, loss, optimizer, precision, prior, format
         As `prepare`.
 
     Returns
     -------
     Ledger
     """
-    settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer}
+    settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer, "format": format}
     program, counted = prepare(
         network, config, precision=precision, prior=prior, **settings
     ), False
