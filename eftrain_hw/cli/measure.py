@@ -70,6 +70,8 @@ def plan_command(arguments):
     if arguments.memory:
         memory_command(config, arguments, network)
         return
+    if arguments.explore and arguments.pass_formats:
+        raise ValueError(f"--explore must go without --format {arguments.format}")
     plan = plan_step(network, config, arguments.batch, format=arguments.pass_formats)
     used = resources(config)
     report = {**plan.to_dict(), "network": arguments.network, "resources": used.to_dict()}

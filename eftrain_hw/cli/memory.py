@@ -44,6 +44,7 @@ def memory_command(config, arguments, network):
     settings = {"batch_size": batch, "optimizer": optimizer}
     twin = twin_ledger(network, **settings)
     settings |= {"loss": CrossEntropyLoss(), "precision": precision}
+    settings["format"] = arguments.pass_formats
     networks = {"start": network}
     if arguments.end_ranks:
         networks["end"] = with_ranks(network, _ranks(arguments.end_ranks))

@@ -109,7 +109,7 @@ def _has_momentum(optimizer):
 
 
 def memory_ledger(
-    network, config, *, batch_size, loss, optimizer, precision=None, prior=None
+    network, config, *, batch_size, loss, optimizer, precision=None, prior=None, format=None
 ):
     """What a training step on the accelerator keeps in memory.
 
@@ -119,14 +119,14 @@ def memory_ledger(
 
     Parameters
     ----------
-    network, config, batch_size, loss, optimizer, precision, prior
+    network, config, batch_size, loss, optimizer, precision, prior, format
         As `prepare`.
 
     Returns
     -------
     Ledger
     """
-    settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer}
+    settings = {"batch_size": batch_size, "loss": loss, "optimizer": optimizer, "format": format}
     compiled = _compiled(network, config, prior=prior, **settings)
     counted = precision is None and compiled is not None
     program = compiled

@@ -264,7 +264,10 @@ def test_wrong_bits_fail_the_command(config, monkeypatch, capsys):
         (["--kernel", "12"], "--kernel must be 1 to 11, not 12"),
         (["--seed", "-1"], "--seed must be 0 or more, not -1"),
         (["--rows", "3"], "--rows must be even, 2 to 64, not 3"),
-        (["--format", "bf16"], "--format must be one of ('bfp8', 'fp32'), not 'bf16'"),
+        (["--format", "bf16"],
+         "--format must be bfp8, bfp16, fp32 or PASS=FORMAT,.., not 'bf16'"),
+        (["--format", "update=bfp16"],
+         "--format must name passes of ('forward', 'backward', 'weight_gradient'), not 'update'"),
     ],
 )  # fmt: skip
 def test_bad_options_are_named(config, capsys, arguments, message):
