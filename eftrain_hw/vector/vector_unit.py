@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..arith.fp32_divide import Fp32Divide
+from ..streams.skid import Skid
 from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue
@@ -154,13 +155,16 @@ class VectorUnit(wiring.Component):
         for k in range(3):
             port = getattr(self, f"read{k}")
             join_runs([f"read{k}"], port.run)
+            # an operation says late that it takes an item
+            m.submodules[f"items{k}"] = skid = Skid(port.items.payload.shape())
+            wiring.connect(m, wiring.flipped(port.items), skid.i)
             for choice, user in users(f"read{k}"):
                 m.d.comb += [
-                    user.items.payload.eq(port.items.payload),
-                    user.items.valid.eq(port.items.valid & choice),
+                    user.items.payload.eq(skid.o.payload),
+                    user.items.valid.eq(skid.o.valid & choice),
                 ]
                 with m.If(choice):
-                    m.d.comb += port.items.ready.eq(user.items.ready)
+                    m.d.comb += skid.o.ready.eq(user.items.ready)
         items = [
             [(choice, user.items) for choice, user in users(f"write{k}") if hasattr(user, "items")]
             for k in range(4)

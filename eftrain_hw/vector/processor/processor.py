@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import delay
 from ...streams.queue import Queue
+from ...streams.skid import Skid
 from .. import program_format as layout
 from ..commands import PROCESS
 from ..ports import (
@@ -121,7 +122,10 @@ class Processor(wiring.Component):
         with m.If(take):
             m.d.sync += [c.eq(self.command.payload), working.eq(1)]
         streams, queues = self._streams(m, shared, issue, loader)
-        idle = ~take & ~begin & ~loader.busy & ~walker.busy & ~walker.run.valid & issue.idle
+        # ports say late that they take a run
+        m.submodules.run = run = Skid(walker.run.payload.shape())
+        wiring.connect(m, walker.run, run.i)
+        idle = ~take & ~begin & ~loader.busy & ~walker.busy & ~run.o.valid & issue.idle
         idle &= ~walker.instruction_valid & Cat(queue.idle for queue in queues).all()
         with m.If(idle):
             m.d.sync += working.eq(0)
@@ -159,7 +163,7 @@ class Processor(wiring.Component):
             m.d.comb += walker.lines[number].eq(getattr(c, field))
         wiring.connect(m, walker.segment, segments.i)
         wiring.connect(m, segments.o, issue.segment)
-        self._runs(m, walker, shared)
+        self._runs(m, run.o, shared)
         self._compute(m, loader, issue, streams, queues)
         return m
 
@@ -198,10 +202,9 @@ class Processor(wiring.Component):
             ]
         return streams, (self.result0, self.result1)
 
-    def _runs(self, m, walker, shared):
-        """Hand the walker's runs to their ports."""
+    def _runs(self, m, run, shared):
+        """Hand runs to their ports."""
         reads, writes = read_item_bytes(self._config), write_item_bytes(self._config)
-        run = walker.run
         for number, name in enumerate(PORTS):
             port = getattr(self, f"{name}_run" if name in ("element", "exponent") else name)
             port = getattr(port, "run", port)
