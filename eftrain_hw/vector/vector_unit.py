@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..arith.fp32_divide import Fp32Divide
-from ..streams.skid import Skid
+from ..streams.register import Skid
 from .commands import LOSS, POOL_BACKWARD, POOL_FORWARD, PROCESS, UPDATE
 from .credit_queue import CreditQueue
 from .encode_queue import EncodeQueue

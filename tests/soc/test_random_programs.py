@@ -1,6 +1,7 @@
 """Random networks of every layer: the RTL's training step is the golden model's.
 
-A few examples; more of them with EXAMPLES=500 pytest tests/soc/test_random_programs.py.
+A few examples; more of them, and more formats, with
+EXAMPLES=500 FORMATS=bfp8,bfp16,fp32 pytest tests/soc/test_random_programs.py.
 """
 
 import os
@@ -20,7 +21,11 @@ pytestmark = pytest.mark.rtl
 SIZES = (1, 3, 17, 31)
 MOST_ELEMENTS = 40_000  # of a tensor: an element takes a cycle
 SMALL = AcceleratorConfig.preset("sim-small").replace(vector_programs=True)
-CONFIGS = {"bfp8": SMALL, "fp32": SMALL.replace(format="fp32")}
+CONFIGS = {
+    "bfp8": (SMALL, None),
+    "bfp16": (SMALL.replace(bfp16=True), "bfp16"),
+    "fp32": (SMALL.replace(format="fp32"), None),
+}  # with the format of the passes
 OPTIMIZERS = (
     optim.SGD(lr=0.1),
     optim.SGD(lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
@@ -63,9 +68,10 @@ def test_training_step_equals_golden(seed, height, width, batch, missing, format
     norms = [node for node in network.nodes if isinstance(node.layer, nn.BatchNorm2d)]
     if valid * min((prod(node.shape[1:]) for node in norms), default=2) == 1:
         valid = batch  # of a single value nothing can be said
+    config, passes = CONFIGS[format]
     settings = {"seed": batch, "loss": loss, "optimizer": optimizer, "step_limit": 20_000_000}
     try:
-        bench = StepBench(network, CONFIGS[format], batch, valid=valid, **settings)
+        bench = StepBench(network, config, batch, valid=valid, format=passes, **settings)
     except ValueError as error:
         assert "can't hold one tile" in str(error)
         reject()

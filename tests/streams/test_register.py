@@ -7,8 +7,7 @@ import pytest
 from amaranth.hdl import unsigned
 from amaranth.sim import Simulator
 
-from eftrain_hw.streams.register import Register
-from eftrain_hw.streams.skid import Skid
+from eftrain_hw.streams.register import Register, Skid
 
 
 @pytest.mark.parametrize("kind", [Register, Skid])

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from ...arith.pipeline import delay
 from ...streams.queue import Queue
-from ...streams.skid import Skid
+from ...streams.register import Skid
 from .. import program_format as layout
 from ..commands import PROCESS
 from ..ports import (
