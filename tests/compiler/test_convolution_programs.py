@@ -53,7 +53,7 @@ def concatenation(relu, pool=False):
     ("network", "message"),
     [
         (concatenation(True), "both.Concat: the concatenation of tensors with and without a ReLU"),
-        (concatenation(False, pool=True), "pool.MaxPool2d: .* for max pooling of a part of a"),
+        (concatenation(False, pool=True), "pool.MaxPool2d fan-out: Fanout needs vector programs"),
     ],
 )
 def test_what_has_no_program_is_named(network, message):
