@@ -5,6 +5,7 @@ import re
 import pytest
 
 from eftrain_hw import AcceleratorConfig, compile_network, nn, optim
+from eftrain_hw.compiler.scalars import SCALARS, run_time_scalars
 from eftrain_hw.golden.network import training_step
 from sim.models.order import OrderedMachine
 from sim.models.state import differences, initial_state, memory_image, stray_writes
@@ -33,6 +34,10 @@ def run_step(network, config, batch, optimizer=None):
     )  # fmt: skip
     parameters = {"learning_rate": 0.05, "momentum": 0.9, "valid_images": max(1, batch - 1)}
     state = initial_state(program, seed=batch, valid=parameters["valid_images"])
+    if SCALARS in program.tensors:
+        state[SCALARS] = run_time_scalars(
+            program, learning_rate=0.05, valid_images=parameters["valid_images"]
+        )
     before = memory_image(program, state)
     memory = before.copy()
     OrderedMachine(config, memory).run(program.words("train"), **parameters)
