@@ -7,6 +7,7 @@ from amaranth.utils import exact_log2
 
 from ..streams.ports import ReadClient
 from ..streams.queue import Queue
+from ..streams.register import Skid
 from .burst_splitter import BurstSplitter
 from .run_sizes import RunSizes, check_power_of_two
 
@@ -137,7 +138,10 @@ class RunReader(wiring.Component):
     def _request(self, m, pieces, words):
         """Requests leave once the queue has room for all that has been asked for."""
         shift = exact_log2(self._config.bus_bytes)
-        request = self.memory.request
+        # cuts the way of `ready` from the arbiter to whoever makes runs
+        m.submodules.request = stage = Skid(self.memory.request.payload.shape())
+        wiring.connect(m, stage.o, wiring.flipped(self.memory).request)
+        request = stage.i
         free = Signal(range(self._depth + 1), init=self._depth)
         take = Signal()
         m.d.comb += [

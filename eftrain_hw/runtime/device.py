@@ -66,7 +66,8 @@ class StepResult:
     def plus(self, other):
         """This run and another one behind it."""
         counters = {n: self.counters.get(n, 0) + value for n, value in other.counters.items()}
-        return StepResult(self.cycles + other.cycles, counters)
+        nonfinite = self.nonfinite or other.nonfinite
+        return StepResult(self.cycles + other.cycles, counters, nonfinite)
 
 
 class Device(ABC):

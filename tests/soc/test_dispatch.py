@@ -219,5 +219,5 @@ def test_full_says_who_holds_up_the_sequencer(layout, bit):
 def test_bad_queue():
     with pytest.raises(TypeError, match="Dispatch queue_words must be an int, not 64.0"):
         Dispatch(queue_words=64.0)
-    with pytest.raises(ValueError, match="Dispatch queue_words must be at least 14, not 4"):
+    with pytest.raises(ValueError, match="Dispatch queue_words must be at least 15, not 4"):
         Dispatch(queue_words=4)
