@@ -94,7 +94,7 @@ def main():
     """Run the demo; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--config", default="pynq-z2", help="preset or JSON file")
+    parser.add_argument("--config", default="pynq-z2-bfp8", help="preset or JSON file")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo")
     arguments = parser.parse_args()
     start = time.perf_counter()
