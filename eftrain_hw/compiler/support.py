@@ -12,7 +12,7 @@ def needs_vector_programs(network, config, batch_size):
     """Whether training a network with cross-entropy and SGD takes the vector processor."""
     from .lower import lower
 
-    ops, _ = lower(network, config, batch_size)
+    ops, _ = lower(network, config, batch_size, quick=True)  # only which operations there are
     return any(_program_of(op) for op in ops)
 
 
